@@ -175,6 +175,8 @@ class BudgetSelector:
         self.word_pruner = word_pruner
         if word_pruner is not None:
             self._split_removable_words(word_pruner, query)
+        self._starts: list[int] = self.units.starts.tolist()
+        self._masks: tuple[bytes, bytes] | None = None  # what was kept and shortened last
         self._linked_units = self._link_example_messages()
         self._has_runs = conversation is not None
         if conversation is not None:
@@ -184,11 +186,11 @@ class BudgetSelector:
 
     def _find_placeholder_units(self) -> Mask:
         """Returns which units are placeholders of ours, shape [units]: worth nothing of their own."""
-        masks = [
-            np.zeros(len(e.layout.spans), np.bool_) if e.placeholder_units is None else e.placeholder_units
-            for e in self.block_edits
-        ]
-        return np.concatenate([*masks, np.zeros(0, np.bool_)])
+        out = np.zeros(len(self.units), np.bool_)
+        for edit, start in zip(self.block_edits, self.units.starts.tolist(), strict=False):
+            if edit.placeholder_units is not None:
+                out[start : start + len(edit.placeholder_units)] = edit.placeholder_units
+        return out
 
     def _reorder(self, conversation: ConversationOrder) -> None:
         values = np.asarray(self.ranking.priority(self.scores), np.float64)
@@ -206,7 +208,7 @@ class BudgetSelector:
         """
         firsts: dict[int, int] = {}
         links: list[tuple[int, int]] = []
-        for edit, start in zip(self.block_edits, self.units.starts.tolist(), strict=False):
+        for edit, start in zip(self.block_edits, self._starts, strict=False):
             if edit.block.example >= 0 and (first := firsts.setdefault(edit.block.example, start)) != start:
                 if not links:
                     self._costs = self._costs.copy()
@@ -242,27 +244,43 @@ class BudgetSelector:
         taken[chosen] = True
         for first, other in self._linked_units:
             taken[other] = taken[first]
-        keep, shortened = taken[:n] | self._join_gaps(taken[:n]), np.zeros(n, np.bool_)
+        keep = taken[:n].copy()
+        gap, before, after = self._gaps
+        keep[gap] |= taken[before] & taken[after]
         keep = self._with_placeholders(keep)
-        shortened[self._pruned_units] = ~taken[n:]
-        starts = self.units.starts.tolist()
-        for edit, start, end in zip(self.block_edits, starts, starts[1:], strict=False):
-            edit.apply_mask(keep[start:end], shortened[start:end])
+        shortened = None
+        if len(self._pruned_units):
+            shortened = np.zeros(n, np.bool_)
+            shortened[self._pruned_units] = ~taken[n:]
+        self._set_masks(keep, shortened)
 
-    def _join_gaps(self, keep: Mask) -> Mask:
-        """Returns the units without a word (blank lines, rules, lone brackets) between two kept ones of one source."""
+    def _set_masks(self, keep: Mask, shortened: Mask | None) -> None:
+        """Gives each edit its part of the masks, if that is not what it has already."""
+        new = keep.tobytes(), b"" if shortened is None else shortened.tobytes()
+        old, self._masks = self._masks, new
+        starts = self._starts
+        for edit, start, end in zip(self.block_edits, starts, starts[1:], strict=False):
+            if old is None or any(a[start:end] != b[start:end] for a, b in zip(old, new, strict=True)):
+                edit.apply_mask(keep[start:end], None if shortened is None else shortened[start:end])
+
+    @cached_property
+    def _gaps(self) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+        """The units without a word (blank lines, rules, lone brackets), and the units with words around each.
+
+        Only those between two units of one source are there.
+        """
         empty: Mask = (self.units.index.lengths == 0) & (self.units.costs <= MAX_JOINED_TOKENS)
-        if not empty.any():
-            return empty
-        n = len(keep)
-        at = np.arange(n)
-        before = np.maximum.accumulate(np.where(empty, -1, at))
-        after = np.minimum.accumulate(np.where(empty, n, at)[::-1])[::-1]
+        gap = np.flatnonzero(empty)
+        if not len(gap):
+            return gap, gap, gap
+        filled = np.flatnonzero(~empty)
+        place = np.searchsorted(filled, gap)
+        inside = (place > 0) & (place < len(filled))
+        gap, place = gap[inside], place[inside]
+        before, after = filled[place - 1], filled[place]
         source = self.units.source_indices
-        inside = empty & (before >= 0) & (after < n)
-        before, after = np.where(inside, before, 0), np.where(inside, after, 0)
-        joined: Mask = inside & keep[before] & keep[after] & (source[before] == source) & (source[after] == source)
-        return joined
+        same = source[before] == source[after]
+        return gap[same], before[same], after[same]
 
     def _with_placeholders(self, keep: Mask) -> Mask:
         """Keeps those placeholders inside of texts that stand beside something kept."""
@@ -320,12 +338,14 @@ class BudgetSelector:
 
     def _fill(self, best: int, spare: int, available_tokens: int, count_tokens: CountTokens, budget: int) -> None:
         """Spends what the first `best` items left on later ones that are small enough."""
-        order, parents, costs = self._order, self._parents, self._costs
+        order = self._order
         taken = set(order[:best].tolist())
         extra: list[int] = []
-        for unit in order[best : best + MAX_FILL_CANDIDATES].tolist():
-            cost = float(costs[unit]) * 1.1 + GAP_TOKENS
-            if cost <= spare and (parents[unit] < 0 or int(parents[unit]) in taken):
+        later = order[best : best + MAX_FILL_CANDIDATES]
+        costs = self._costs[later].tolist()
+        for unit, tokens, parent in zip(later.tolist(), costs, self._parents[later].tolist(), strict=True):
+            cost = tokens * 1.1 + GAP_TOKENS
+            if cost <= spare and (parent < 0 or parent in taken):
                 extra.append(unit)
                 taken.add(unit)
                 spare -= int(cost)
@@ -356,20 +376,20 @@ class BudgetSelector:
     def _novelty_beside_kept(self) -> npt.NDArray[np.float64]:
         """[units] the fraction of each unit that no kept unit says."""
         kept = np.zeros(len(self.units), np.bool_)
-        for edit, start in zip(self.block_edits, self.units.starts.tolist(), strict=False):
+        for edit, start in zip(self.block_edits, self._starts, strict=False):
             if edit.action != "dropped" and edit.keep is not None:
                 kept[start : start + len(edit.keep)] = edit.keep
         return novelty_beside(self.units, kept)
 
     @cached_property
-    def _starts(self) -> dict[int, int]:
-        return {id(edit): int(start) for edit, start in zip(self.block_edits, self.units.starts, strict=False)}
+    def _start_of(self) -> dict[int, int]:
+        return {id(edit): start for edit, start in zip(self.block_edits, self._starts, strict=False)}
 
     def explain(self, edit: BlockEdit) -> Iterable[tuple[int, int, str, float]]:
         """Yields the runs of a block's dropped units: first unit, last unit + 1, the reason, and their mean score."""
         if edit.keep is None:
             return
-        start = self._starts[id(edit)]
+        start = self._start_of[id(edit)]
         edges = np.flatnonzero(np.diff(np.concatenate([[False], ~edit.keep, [False]]).astype(np.int8)))
         for a, b in edges.reshape(-1, 2).tolist():
             novelty = float(self._novelty_beside_kept[start + a : start + b].mean())
@@ -381,7 +401,7 @@ class BudgetSelector:
         """Yields the spans of words removed from a block's kept units, and the score of a token of them."""
         if edit.removed_words is None or self.word_pruner is None:
             return
-        start = self._starts[id(edit)]
+        start = self._start_of[id(edit)]
         for a, b, unit in edit.removed_words.runs():
             yield (a, b), self.word_pruner.word_value * float(self.scores[start + unit])
 

@@ -25,9 +25,10 @@ from compressor.pipeline.block_reports import list_blocks, list_dropped, origina
 from compressor.pipeline.budget_selector import BudgetSelector, compress_losslessly
 from compressor.pipeline.conversation_order import ConversationOrder
 from compressor.pipeline.earlier_excerpt import text_finder
+from compressor.pipeline.edited_slots import Key
 from compressor.pipeline.engine import Engine
 from compressor.pipeline.output_validation import validate
-from compressor.pipeline.working_context import Key, WorkingContext
+from compressor.pipeline.working_context import WorkingContext
 from compressor.scoring.query import MAX_PART_CHARS, build_query
 from compressor.storage.base import BlobStore
 from compressor.storage.circuit_breaker import StoreUnavailableError

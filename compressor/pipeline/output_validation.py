@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from compressor.context.refs import find_refs
+from compressor.context.refs import find_refs, format_placeholder
 from compressor.pipeline.block_edit import BlockEdit
 from compressor.pipeline.protected_words import is_word
 from compressor.text.lossless.json_values import parses_strictly
@@ -37,8 +37,7 @@ def validate(block_edits: Sequence[BlockEdit], count_tokens: Callable[[], int], 
         fault = find_fault(edit)
         if fault is None:
             continue
-        edit.text, edit.action, edit.reason = edit.block.text, "kept", f"guard: {fault}"
-        edit.removed_words = None
+        edit.restore(f"guard: {fault}")
         outcome = "unchanged"
         if count_tokens() > budget:
             edit.apply_mask(np.zeros(len(edit.layout.spans), np.bool_))
@@ -49,7 +48,7 @@ def validate(block_edits: Sequence[BlockEdit], count_tokens: Callable[[], int], 
 
 def find_fault(edit: BlockEdit) -> str | None:
     """Returns what is wrong with an excerpt, or None."""
-    if edit.has_placeholder and edit.ref not in find_refs(edit.text):
+    if edit.has_placeholder and not _has_ref(edit.text, edit.ref):
         return "the excerpt has lost its placeholder"
     if edit.removed_words is not None and not all(
         is_word(edit.block.text, a, b) for a, b in edit.removed_words.spans.tolist()
@@ -64,6 +63,11 @@ def find_fault(edit: BlockEdit) -> str | None:
     if not all(map(parses_strictly, texts)) and not _has_constants(edit.block.text):
         return "the JSON excerpt does not parse"
     return None
+
+
+def _has_ref(text: str, ref: str) -> bool:
+    """Whether a text has the placeholder of a ref. It usually stands at the end."""
+    return text.endswith(format_placeholder(ref)) or ref in find_refs(text)
 
 
 def _has_constants(text: str) -> bool:
@@ -81,11 +85,9 @@ def fix_word_splits(edit: BlockEdit) -> None:
         return
     text, spans = layout.text, layout.spans
     edges = np.flatnonzero(keep[1:] != keep[:-1])
+    borders = zip(edges.tolist(), spans[edges, 1].tolist(), spans[edges + 1, 0].tolist(), strict=True)
     split = [
-        i
-        for i in edges.tolist()
-        if spans[i, 1] == spans[i + 1, 0]
-        and _is_inside_word(text[spans[i, 1] - 1 : spans[i, 1]], text[spans[i, 1] : spans[i, 1] + 1])
+        i for i, end, start in borders if end == start and _is_inside_word(text[end - 1 : end], text[end : end + 1])
     ]
     if split:
         fixed = keep.copy()

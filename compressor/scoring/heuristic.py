@@ -21,6 +21,7 @@ from compressor.scoring.bm25 import QueryTerms, bm25, matches, max_score, weight
 from compressor.scoring.reuse_predictor import LexicalMatch, reuse_likelihood
 from compressor.scoring.runtime.file_digest import file_digest
 from compressor.scoring.token_index import distinct_tokens, terms
+from compressor.scoring.tool_call_terms import tool_call_terms
 from compressor.text.segmenters.base import UnitFlag
 
 _TROUBLE = re.compile(r"\b(?:fail|error|exception|crash|wrong|broke|bug|problem|issue|warn|fault|traceback)", re.I)
@@ -242,13 +243,9 @@ class HeuristicScorer:
         w = self.weights
         index = units.index
         retained = np.zeros(len(index.kinds), np.bool_)
-        retained[
-            [
-                index.vocabulary[t]
-                for text in query.retained_text
-                for t in distinct_tokens(text) & index.vocabulary.keys()
-            ]
-        ] = True
+        vocabulary = index.vocabulary
+        for text in query.retained_text:
+            retained[[vocabulary[t] for t in vocabulary.keys() & distinct_tokens(text)]] = True
         written = np.zeros(len(index.kinds), np.bool_)
         speech = np.array([s.kind in ("assistant", "thinking") for s in units.sources], np.bool_)
         unit, token = index.pairs
@@ -310,17 +307,17 @@ class HeuristicScorer:
     ) -> Floats:
         """[sources] BM25 of whole sources, the tool calls that they answer included; the best is 1."""
         numbers = wanted.numbers()
-        call_terms = [
-            (s, c)
-            for s, x in enumerate(units.sources)
-            for t in terms(x.tool_call_text)
-            if (c := numbers.get(t)) is not None
-        ]
-        extra = np.array(call_terms, np.int64).reshape(-1, 2)
+        rows: list[int] = []
+        terms_of: list[int] = []
+        for i, source in enumerate(units.sources):
+            counts = tool_call_terms(source.tool_call_text).counts
+            for term in numbers.keys() & counts.keys():
+                rows += [i] * counts[term]
+                terms_of += [numbers[term]] * counts[term]
         lengths = np.bincount(units.source_indices, units.index.lengths, len(units.sources)).astype(np.int32)
         found = bm25(
-            np.concatenate([units.source_indices[hits].astype(np.int64), extra[:, 0]]),
-            np.concatenate([columns, extra[:, 1].astype(np.int32)]),
+            np.concatenate([units.source_indices[hits].astype(np.int64), np.array(rows, np.int64)]),
+            np.concatenate([columns, np.array(terms_of, np.int32)]),
             weights,
             lengths,
         )

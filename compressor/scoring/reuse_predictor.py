@@ -7,7 +7,6 @@ not used for documents that are read for an answer.
 
 from __future__ import annotations
 
-import re
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -19,8 +18,9 @@ import numpy.typing as npt
 
 from compressor.errors import ModelError
 from compressor.scoring.base import UnitBatch
+from compressor.scoring.name_features import NameFeatures, name_features, token_name_features
 from compressor.scoring.path_features import path_features
-from compressor.scoring.token_index import distinct_tokens, terms
+from compressor.scoring.tool_call_terms import tool_call_terms
 from compressor.text.segmenters.base import UnitFlag
 
 PATH = Path(__file__).parent / "weights" / "reuse.npz"
@@ -34,11 +34,6 @@ LAYOUTS = (
 TOKEN_FEATURES, UNIT_FEATURES = 33, 44
 #: Units to either side over which a match is averaged.
 NEIGHBOR_RANGES = (2, 8, 24)
-_ARGUMENT = re.compile(r'"(\w+)"\s*:')
-_WORD = re.compile(r"\w+")
-_IDENTITY = re.compile(
-    r"(?:^|_|(?<=[a-z]))(?:[Ii]d|ID|[Kk]ey|[Nn]umber|[Cc]ode|[Nn]ame|[Pp]ath|[Uu]rl|[Uu]uid|[Ss]ku)s?$"
-)
 
 Floats = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
@@ -107,9 +102,8 @@ def token_features(units: UnitBatch, match: LexicalMatch) -> Floats:
     matched, best = _matched_terms(units, match)
     in_calls = np.zeros(size, np.float32)
     vocabulary = index.vocabulary
-    in_calls[
-        [v for s in units.sources for t in distinct_tokens(s.tool_call_text) if (v := vocabulary.get(t)) is not None]
-    ] = 1
+    called = frozenset().union(*[tool_call_terms(s.tool_call_text).tokens for s in units.sources])
+    in_calls[[vocabulary[t] for t in vocabulary.keys() & called]] = 1
     out += [np.log1p(places) / 4, np.log1p(sources) / 2, np.exp(-newest / 4), matched, matched >= 0.99, in_calls]
     out += [match.retained, match.written_by_agent, best]
     out += list(path_features(index, match.retained | match.written_by_agent, match.query_terms))
@@ -121,13 +115,19 @@ def _matched_terms(units: UnitBatch, match: LexicalMatch) -> tuple[Floats, Float
     index = units.index
     total = np.zeros(len(index.kinds), np.float32)
     best = np.zeros(len(index.kinds), np.float32)
-    for term, weight in match.query_terms.items():
-        if found := index.tokens_by_term.get(term):
-            np.add.at(total, found, np.float32(weight))
-            best[found] = np.maximum(best[found], np.float32(weight))
-    sizes = np.array([len(ts) for ts in index.terms], np.float32)
-    mean: Floats = (total / np.maximum(sizes, 1)).astype(np.float32)
-    return mean, best
+    tokens: list[int] = []
+    times: list[int] = []
+    for term in match.query_terms:
+        found = index.tokens_by_term.get(term, ())
+        tokens += found
+        times.append(len(found))
+    if tokens:
+        weights = np.repeat(np.array(list(match.query_terms.values()), np.float32), times)
+        np.add.at(total, tokens, weights)
+        np.maximum.at(best, tokens, weights)
+        matched = np.flatnonzero(total)
+        total[matched] /= np.array([len(index.terms[v]) for v in matched.tolist()], np.float32)
+    return total, best
 
 
 def unit_features(units: UnitBatch, match: LexicalMatch) -> Floats:
@@ -158,10 +158,10 @@ def unit_features(units: UnitBatch, match: LexicalMatch) -> Floats:
     out += [place / np.maximum(size - 1, 1), np.minimum(place, 8) / 8, np.minimum(size - 1 - place, 8) / 8]
     out += [np.log1p(size) / 6, ages == 0, np.exp(-ages / 2), np.exp(-ages / 8)]
     names, cells = _names(units)
-    arguments = {name for s in units.sources for name in _ARGUMENT.findall(s.tool_call_text)}
-    passed = np.array([not arguments.isdisjoint(found) for found in names])
-    wanted = np.array([any(t in match.query_terms for name in found for t in terms(name)) for found in names])
-    ident = np.array([any(map(_IDENTITY.search, found)) for found in names])
+    arguments = frozenset().union(*[tool_call_terms(s.tool_call_text).arguments for s in units.sources])
+    passed = np.array([not arguments.isdisjoint(name.words) for name in names])
+    wanted = np.array([not name.terms.isdisjoint(match.query_terms) for name in names])
+    ident = np.array([name.is_identity for name in names])
     out += [units.columns >= 0, passed[cells], wanted[cells], ident[cells]]
     out += _group_features(units, found)
     return np.stack([np.asarray(x, np.float32) for x in out], axis=1)
@@ -179,18 +179,19 @@ def _group_features(units: UnitBatch, found: Floats) -> list[npt.ArrayLike]:
     return [best[group], parents >= 0, best[group] >= 0.999]
 
 
-def _names(units: UnitBatch) -> tuple[list[list[str]], npt.NDArray[np.int64]]:
+def _names(units: UnitBatch) -> tuple[list[NameFeatures], npt.NDArray[np.int64]]:
     """The names of columns and of members of JSON objects, and [n] which of them each unit has; 0 for none."""
     index = units.index
-    names: list[list[str]] = [[], *(_WORD.findall(name) for name in units.column_names)]
+    names = [name_features(""), *map(name_features, units.column_names)]
     out: npt.NDArray[np.int64] = (units.columns + 1).astype(np.int64)
     in_json = np.array([s.layout.kind == "json" for s in units.sources], np.bool_)
     member = np.flatnonzero((out == 0) & in_json[units.source_indices] & (index.lengths > 1))
-    first = index.token[(np.cumsum(index.lengths) - index.lengths)[member]]
-    tokens, which = np.unique(first, return_inverse=True)
-    out[member] = len(names) + which
-    vocabulary = list(index.vocabulary)
-    names += [[vocabulary[t]] for t in tokens.tolist()]
+    if len(member):
+        first = index.token[(np.cumsum(index.lengths) - index.lengths)[member]]
+        tokens, which = np.unique(first, return_inverse=True)
+        out[member] = len(names) + which
+        vocabulary = list(index.vocabulary)
+        names += [token_name_features(vocabulary[t]) for t in tokens.tolist()]
     return names, out
 
 
