@@ -197,36 +197,23 @@ def matches(
         the index has whole are further terms, after those of the query.
     """
     numbers = query.numbers() if isinstance(query, QueryTerms) else {t: i for i, t in enumerate(query)}
-    hit_token: list[int] = []
-    hit_term: list[int] = []
-    tokens_by_term = index.tokens_by_term
-    for t, n in numbers.items():
-        if found := tokens_by_term.get(t):
-            hit_token += found
-            hit_term += [n] * len(found)
+    tokens, places = index.find_terms(list(numbers))
+    columns = np.array(list(numbers.values()) or np.zeros(0), np.int32)[places]
     values = list(query.values())
-    if isinstance(query, QueryTerms):
-        for compound, weight in query.compounds.items():
-            if found := [index.vocabulary[s] for s in _spellings(compound) if s in index.vocabulary]:
-                hit_token += found
-                hit_term += [len(values)] * len(found)
-                values.append(weight)
+    if isinstance(query, QueryTerms) and query.compounds:
+        spellings = [(spelling, i) for i, c in enumerate(query.compounds) for spelling in _spellings(c)]
+        found = index.find([spelling for spelling, _ in spellings])
+        if (found >= 0).any():
+            compound = np.array([i for _, i in spellings], np.int32)[found >= 0]
+            distinct, column = np.unique(compound, return_inverse=True)
+            each = list(query.compounds.values())
+            tokens = np.concatenate([tokens, found[found >= 0]])
+            columns = np.concatenate([columns, (column.reshape(-1) + len(values)).astype(np.int32)])
+            values += [each[i] for i in distinct.tolist()]
+            order = np.argsort(tokens, kind="stable")
+            tokens, columns = tokens[order], columns[order]
     weights = np.array(values or np.zeros(0), np.float32)
-    if not hit_token:
-        return np.zeros(0, np.int64), np.zeros(0, np.int32), weights
-    # Expand each matching vocabulary entry to the units that have it.
-    tokens = np.array(hit_token, np.int32)
-    term = np.array(hit_term, np.int32)
-    order = np.argsort(tokens, kind="stable")
-    tokens, term = tokens[order], term[order]
-    first = np.searchsorted(tokens, np.arange(len(index.terms) + 1))
-    fan = np.diff(first)
-    where = np.flatnonzero(fan[index.token])
-    repeat = fan[index.token[where]]
-    units = np.repeat(index.unit[where], repeat).astype(np.int64)
-    start = first[index.token[where]]
-    offsets = np.arange(len(units)) - np.repeat(np.cumsum(repeat) - repeat, repeat)
-    return units, term[np.repeat(start, repeat) + offsets], weights
+    return *index.expand(tokens, columns), weights
 
 
 def _spellings(compound: str) -> list[str]:
