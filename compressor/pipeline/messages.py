@@ -14,11 +14,13 @@ from typing import Any
 
 from compressor.context.blocks import Block, Priority, SlotSpanFinder, split_into_blocks
 from compressor.context.budget import Budget, is_fraction, resolve_budget
-from compressor.context.formats import detect_format
 from compressor.context.formats.base import MessageFormat
+from compressor.context.formats.edited_turns import read_edited_turns
+from compressor.context.formats.known_history import read_changed, read_context
 from compressor.context.model import Context
 from compressor.context.refs import compute_ref
 from compressor.context.results import CacheDependencies, Result
+from compressor.context.running_totals import totals_of
 from compressor.errors import BudgetTooSmallError, ContextError, RefError
 from compressor.pipeline.arguments import check_list
 from compressor.pipeline.block_reports import list_blocks, list_dropped, originals_of
@@ -67,12 +69,11 @@ def compress_messages(
     if system:
         messages = [{"role": "system", "content": system}, *messages]
     try:
-        message_format = detect_format(messages, tools)
-        context = message_format.parse(messages, tools)
+        message_format, context = read_context(messages, tools)
     except ContextError as error:
         raise error.with_index_offset(-system_offset) from None
     # These texts may be cut later. Encoding them with offsets now saves encoding them twice.
-    for turn in context.turns:
+    for turn in context.turns[totals_of(context).counted(counter) :]:
         for slot in turn.slots:
             if slot.kind in ("tool_result", "assistant", "thinking") and not _JSON.match(slot.text):
                 counter.offsets(slot.text)
@@ -276,7 +277,7 @@ class MessageCompression:
         self.edits = working.edits()
         self.removed = frozenset(working.left_out)
         messages = self.dialect.render(self.context, self.edits, tuple(sorted(self.removed)))
-        after = self.counter.count_context(self._parse(messages))
+        after = self._count_rendered(messages, working.before)
         if after > budget:
             raise BudgetTooSmallError(budget, after, "the rendered context is larger than planned")
         stored = self._store_originals(working, messages)
@@ -293,9 +294,23 @@ class MessageCompression:
             _blocks=lambda: list_blocks(working),
         )
 
-    def _parse(self, messages: Sequence[Any]) -> Context:
-        is_lenient = any(turn.is_malformed for turn in self.context.turns)
-        return self.dialect.parse(messages, self.context.tools, lenient=is_lenient)
+    def _count_rendered(self, messages: list[Any], before: int) -> int:
+        """Parses the messages that changed, which proves their format and their call pairs, and returns the new tokens.
+
+        Raises:
+            ContextError: A provider would reject the messages.
+        """
+        if self.mode == "ingest" and self.context.history is not None and self.edits and not self.removed:
+            # The caller's next context begins with these messages.
+            first_changed = min(message for message, _ in self.edits)
+            return self.counter.count_context(read_changed(self.context, messages, first_changed))
+        changed = read_edited_turns(self.context, self.dialect, messages, self.edits, self.removed)
+        if changed is None:
+            is_lenient = any(turn.is_malformed for turn in self.context.turns)
+            return self.counter.count_context(self.dialect.parse(messages, self.context.tools, lenient=is_lenient))
+        name, turns = self.context.format_name, self.context.turns
+        gone = sum(self.counter.count_turn(turns[index], name) for index in {*self.removed, *changed})
+        return before - gone + sum(self.counter.count_turn(turn, name) for turn in changed.values())
 
     def _store_originals(self, working: WorkingContext, messages: list[Any]) -> tuple[str, ...]:
         """Stores what the result needs and returns the keys."""
