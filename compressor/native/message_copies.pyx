@@ -65,9 +65,10 @@ cdef bint _same(object value, object copy, object cls) except -1:
     cdef PyObject *copied_item
     cdef Py_ssize_t at = 0, copied_at = 0, i
     cdef double one, two
-    cdef object kind = type(value), name, held, held_copy
-    if value is copy and (kind is str or value is None or kind is bool or kind is int):
-        return True
+    cdef object kind, name, held, held_copy
+    if value is copy:
+        return True  # they share only what nobody can write to; nothing of it is read from memory here
+    kind = type(value)
     if type(copy) is cls:
         return (
             kind is copy.cls

@@ -10,9 +10,10 @@ import json
 import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
-from compressor.context.blocks import Block, Priority, SlotSpanFinder, split_into_blocks
+from compressor.context.blocks import Block, Priority, SlotSpanFinder, split_into_blocks, split_newest
 from compressor.context.budget import Budget, is_fraction, resolve_budget
 from compressor.context.formats.base import MessageFormat
 from compressor.context.formats.edited_turns import read_edited_turns
@@ -155,14 +156,26 @@ class MessageCompression:
             return self._untouched(before, before, CacheDependencies((own,)))
         if is_own is None:
             self.warnings.append(STORE_LOOKUP_FAILED)
-        blocks = self._blocks()
+        # In ingest mode nothing before the newest results changes.
+        totals = totals_of(self.context)
+        first = totals.outline().last_agent + 1 if self.mode == "ingest" else 0
+        blocks = self._blocks(first)
         # A session lists what has left it in an index of its own.
-        join_messages = self.mode != "compact"
-        working = WorkingContext(self.context, blocks, self.counter, before, text_finder(self.store), join_messages)
+        join_messages = self.mode == "call"
+        working = WorkingContext(
+            self.context,
+            blocks,
+            self.counter,
+            before,
+            text_finder(self.store),
+            join_messages,
+            lambda: self._blocks(0)[: totals.outline(first).slots] if first else [],
+        )
         working.unlock_priority(Priority.ASSISTANT)
         selector = None
         tool_results = [b for b in blocks if b.kind == "tool_result"]
-        if not compress_losslessly(working.block_edits, working.count_tokens, budget, tool_results):
+        earlier = totals.result_texts(first)
+        if not compress_losslessly(working.block_edits, working.count_tokens, budget, tool_results, earlier):
             selector = self._select(working, budget)
         self.warnings += validate(working.block_edits, working.count_tokens, budget)
         working.settle()
@@ -170,7 +183,10 @@ class MessageCompression:
         dependencies = CacheDependencies((), own, has_notes or is_own is None)
         return self._render_and_verify(working, selector, budget, dependencies)
 
-    def _blocks(self) -> list[Block]:
+    def _blocks(self, first: int = 0) -> list[Block]:
+        """Returns the blocks of the messages from `first` on, which is 0 except in ingest mode."""
+        if self.mode == "ingest":
+            return split_newest(self.context, first, self.pinned, self.pinned_slots)
         find = self._find_examples if self.examples else None
         turns = find_few_shot_turns(self.context.turns, self.system_offset) if self.examples else {}
         return split_into_blocks(
@@ -193,13 +209,12 @@ class MessageCompression:
     def _select(self, working: WorkingContext, budget: int) -> BudgetSelector:
         """Keeps what the budget buys, and opens more of the context to cuts as long as it does not fit."""
         # In ingest mode every earlier message stays; the last words of agent and user are enough to compare with.
-        fixed = [
-            b.text
-            for b in working.blocks
-            if b.priority > Priority.ASSISTANT and (self.mode != "ingest" or b.kind != "tool_result")
-        ]
-        retained = tuple(fixed[-MAX_RETAINED_BLOCKS:] if self.mode == "ingest" else fixed)
-        question = self.query or query_outside_examples(working.blocks, MAX_PART_CHARS)
+        if self.mode == "ingest":
+            newest = (s.text for t in reversed(self.context.turns) for s in reversed(t.slots) if s.kind != "tool_result")
+            retained, question = tuple(islice(newest, MAX_RETAINED_BLOCKS))[::-1], self.query
+        else:
+            retained = tuple(b.text for b in working.blocks if b.priority > Priority.ASSISTANT)
+            question = self.query or query_outside_examples(working.blocks, MAX_PART_CHARS)
         query = build_query(self.context, question, retained, self.mode == "compact", self.boosted_texts)
         for attempt in ("placeholders", "history", "rounds"):
             if attempt == "history":
@@ -315,7 +330,7 @@ class MessageCompression:
     def _store_originals(self, working: WorkingContext, messages: list[Any]) -> tuple[str, ...]:
         """Stores what the result needs and returns the keys."""
         originals = originals_of(working.block_edits) | {run.ref: run.text for run in working.runs}
-        for block in working.blocks:
+        for block in working.blocks if working.evicted else ():
             if block.slot.message in working.evicted and block.text:
                 originals[compute_ref(block.text)] = block.text
         if self.is_fraction:
