@@ -21,7 +21,7 @@ from compressor.pipeline.unit_costs import unit_costs
 from compressor.pipeline.word_pruner import WordPruner, merge_word_units
 from compressor.scoring.base import Query, Scorer, Scores, SourceBlock, UnitBatch
 from compressor.text.lossless import encode_losslessly
-from compressor.text.lossless.back_references import BackReferenceCodec
+from compressor.text.lossless.back_reference_memory import codec_of
 from compressor.text.segmenters.base import Mask
 
 #: If tool results and documents must shrink by more than this factor, lossless encoding alone is not tried: few real
@@ -72,7 +72,11 @@ CountTokens = Callable[[], int]
 
 
 def compress_losslessly(
-    block_edits: Sequence[BlockEdit], count_tokens: CountTokens, budget: int, tool_results: Sequence[Block] = ()
+    block_edits: Sequence[BlockEdit],
+    count_tokens: CountTokens,
+    budget: int,
+    tool_results: Sequence[Block] = (),
+    earlier_results: Sequence[str] = (),
 ) -> bool:
     """Encodes as many blocks losslessly as the budget demands, those that save most first.
 
@@ -83,7 +87,8 @@ def compress_losslessly(
         block_edits: The blocks that may be changed.
         count_tokens: Returns the exact tokens of the whole in its present state.
         budget: The maximum tokens of the whole.
-        tool_results: All tool results of the context in order, because a back reference counts all of them.
+        tool_results: Tool results of the context in order, because a back reference counts all of them.
+        earlier_results: The texts of the tool results before them, which stay as they are.
 
     Returns:
         Whether the whole now fits.
@@ -92,7 +97,7 @@ def compress_losslessly(
     data = sum(edit.block.tokens for edit in block_edits if edit.block.kind in ("tool_result", "document"))
     if excess > data * (1 - 1 / MAX_LOSSLESS_RATIO):
         return False
-    encoded = _encode(block_edits, tool_results)
+    encoded = _encode(block_edits, tool_results, earlier_results)
     promised = sum(edit.block.tokens * (1 - len(text) / len(edit.block.text)) for edit, text in encoded)
     if promised * LOSSLESS_TOKEN_DENSITY < excess:
         return False
@@ -109,16 +114,18 @@ def compress_losslessly(
     return False
 
 
-def _encode(block_edits: Sequence[BlockEdit], tool_results: Sequence[Block]) -> list[tuple[BlockEdit, str]]:
+def _encode(
+    block_edits: Sequence[BlockEdit], tool_results: Sequence[Block], earlier_results: Sequence[str]
+) -> list[tuple[BlockEdit, str]]:
     """Returns the shortest lossless form of each block that has one: its own, or one with back references."""
     best = {edit.block.number: edit.lossless_candidates for edit in block_edits}
-    codec = BackReferenceCodec()
-    for ordinal, block in enumerate(tool_results, 1):
-        if block.number in best and (encoded := codec.encode(block.text)) is not None:
-            with_references = encode_losslessly(encoded.text)[0]
-            own = best[block.number]
-            best[block.number] = with_references if own is None or len(with_references) < len(own) else own
-        codec.add(ordinal, block.text)
+    with codec_of(earlier_results) as codec:
+        for ordinal, block in enumerate(tool_results, len(earlier_results) + 1):
+            if block.number in best and (encoded := codec.encode(block.text)) is not None:
+                with_references = encode_losslessly(encoded.text)[0]
+                own = best[block.number]
+                best[block.number] = with_references if own is None or len(with_references) < len(own) else own
+            codec.add(ordinal, block.text)
     return [(edit, text) for edit in block_edits if (text := best[edit.block.number]) is not None]
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -44,7 +45,6 @@ class WorkingContext:
 
     Attributes:
         context: The parsed context.
-        blocks: All its blocks, in order.
         counter: Counts tokens as the target model does.
         before: The exact token count of the untouched context.
         block_edits: The edits of the blocks whose priority is unlocked, in order.
@@ -60,19 +60,22 @@ class WorkingContext:
         before: int,
         find_text: FindText = lambda ref: None,
         join_messages: bool = True,
+        blocks_in_front: Callable[[], list[Block]] = list,
     ) -> None:
         """Starts with the untouched context.
 
         Args:
             context: The parsed context.
-            blocks: All its blocks, in order.
+            blocks: Its blocks, in order.
             counter: Counts tokens as the target model does.
             before: The exact token count of the untouched context.
             find_text: Returns the text behind a ref of ours.
             join_messages: Whether neighbouring messages that are dropped share one placeholder.
+            blocks_in_front: Makes the blocks before those given, which all are pinned. They are seldom needed.
         """
         self.context = context
-        self.blocks = blocks
+        self._blocks = blocks
+        self._blocks_in_front = blocks_in_front
         self.counter = counter
         self.before = before
         self.block_edits: list[BlockEdit] = []
@@ -89,6 +92,11 @@ class WorkingContext:
         self._runs: tuple[frozenset[int], list[MessageRun]] = frozenset(), []
         self._stretches: dict[tuple[int, int], MessageRun] = {}
 
+    @cached_property
+    def blocks(self) -> list[Block]:
+        """Returns all blocks, in order."""
+        return [*self._blocks_in_front(), *self._blocks]
+
     def unlock_priority(self, priority: int) -> None:
         """Makes an edit for each block up to this priority that is larger than the placeholder that could replace it.
 
@@ -97,8 +105,8 @@ class WorkingContext:
         """
         min_tokens = MIN_BLOCK_TOKENS if priority < Priority.HISTORY else 0
         known = {edit.block.number for edit in self.block_edits}
-        fresh = [b for b in self.blocks if b.priority <= priority and b.number not in known]
-        locked = {b.slot.message for b in self.blocks if b.priority > priority}
+        fresh = [b for b in self._blocks if b.priority <= priority and b.number not in known]
+        locked = {b.slot.message for b in self._blocks if b.priority > priority}
         for block, tokens in zip(fresh, self.counter.count_many([b.text for b in fresh]), strict=True):
             block.tokens = tokens if block.slot.image is None else self.counter.count_image(block.slot.image)
             in_run = block.slot.message in self._single_texts and block.slot.message not in locked

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from compressor.context.model import Context, Image, Turn
+from compressor.context.running_totals import totals_of
 from compressor.tokens.base import Offsets, Spans, Tokenizer
 from compressor.tokens.image_tokens import image_formula
 from compressor.tokens.model_families import DEFAULT_MODEL, OPEN, ModelFamily, find_family
@@ -123,7 +124,7 @@ class TokenCounter:
         """Returns the tokens of a request: messages, tool schemas and what primes the reply; 0 if it is empty."""
         if not context.turns and not context.tools:
             return 0
-        turns = sum(self.count_turn(turn, context.format_name) for turn in context.turns)
+        turns = totals_of(context).sum_tokens(self, lambda turn: self.count_turn(turn, context.format_name))
         return turns + self._family.reply + self.count_tools(context.tools)
 
     def count_image(self, image: Image) -> int:
