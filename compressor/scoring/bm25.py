@@ -22,12 +22,9 @@ from compressor.scoring.stop_words import (
     is_stop_word,
     without_function_words,
 )
+from compressor.scoring.term_counts import K1, TermCounts
 from compressor.scoring.token_index import NAME, TOKEN, WORD, TokenIndex, classify_token, plain_word
 from compressor.scoring.word_forms import word_forms
-
-K1 = 1.2
-#: Weaker length normalization than the usual 0.75, as units are short and their lengths say little.
-B = 0.4
 
 #: The weight of pieces of scripts without spaces that say little: one of several Han characters, hiragana, particles.
 PIECE_WEIGHT = 0.4
@@ -248,15 +245,4 @@ def bm25(
     Returns:
         [len(lengths)] float32.
     """
-    n = len(lengths)
-    out = np.zeros(n, np.float32)
-    if not len(rows) or not n:
-        return out
-    width = len(weights)
-    keys, tf = np.unique(rows * width + columns, return_counts=True)
-    row, column = keys // width, keys % width
-    df = np.bincount(column, minlength=width)
-    idf = np.log1p((n - df + 0.5) / (df + 0.5)) * weights
-    norm = K1 * (1 - B + B * lengths[row] / max(1.0, float(lengths.mean())))
-    np.add.at(out, row, (idf[column] * tf * (K1 + 1) / (tf + norm)).astype(np.float32))
-    return out
+    return TermCounts.count(rows, columns, len(weights)).bm25(weights, lengths)

@@ -22,11 +22,13 @@ class NameFeatures:
     Attributes:
         words: Its words.
         terms: The terms of its words.
+        whole_terms: Its terms, with ids and dates as they are.
         is_identity: Whether one of its words names an identity, such as `order_id`.
     """
 
     words: frozenset[str]
     terms: frozenset[str]
+    whole_terms: frozenset[str]
     is_identity: bool
 
 
@@ -40,17 +42,14 @@ def token_name_features(token: str) -> NameFeatures:
     return (_known_token if len(token) <= MAX_KNOWN_CHARS else _read_token)(token)
 
 
-def _read(name: str) -> NameFeatures:
-    return _of_words(_WORD.findall(name))
+def _read(name: str, words: list[str] | None = None) -> NameFeatures:
+    words = _WORD.findall(name) if words is None else words
+    of_words = frozenset(t for word in words for t in terms(word))
+    return NameFeatures(frozenset(words), of_words, frozenset(terms(name)), any(map(_IDENTITY.search, words)))
 
 
 def _read_token(token: str) -> NameFeatures:
-    return _of_words([token])
-
-
-def _of_words(words: list[str]) -> NameFeatures:
-    found = frozenset(t for word in words for t in terms(word))
-    return NameFeatures(frozenset(words), found, any(map(_IDENTITY.search, words)))
+    return _read(token, [token])
 
 
 _known = lru_cache(maxsize=MAX_KNOWN_NAMES)(_read)

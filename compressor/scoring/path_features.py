@@ -42,27 +42,35 @@ def path_features(
         [FEATURES, vocabulary] float32.
     """
     out = np.zeros((FEATURES, len(index.kinds)), np.float32)
-    tokens = np.flatnonzero(index.kinds == PATH).tolist()
+    tokens, rows = path_rows(index, known, query_terms)
+    if tokens:
+        out[:, tokens] = np.array(rows, np.float32).T
+    return out
+
+
+def path_rows(
+    index: TokenIndex, known: npt.NDArray[np.bool_], query_terms: Mapping[str, float]
+) -> tuple[list[int], list[tuple[float, ...]]]:
+    """Returns the tokens that are paths, and the features of each of them; see `path_features`."""
+    tokens: list[int] = np.flatnonzero(index.kinds == PATH).tolist()
     if not tokens:
-        return out
+        return [], []
     names = list(index.vocabulary)
     files = [path_parts(names[t]) for t in tokens]
-    known_files = [file for t, file in zip(tokens, files, strict=True) if known[t]]
+    known_files = [files[i] for i in np.flatnonzero(known[tokens]).tolist()]
     named = frozenset(prefix for file in known_files for prefix in file.folder.prefixes)
     endings = {file.ending for file in known_files}
     weight_of = query_terms.get
-    rows = []
+    rows: list[tuple[float, ...]] = []
     for file in files:
         matched = sum([weight_of(term, 0.0) for term in file.terms]) / max(len(file.terms), 1)
         folder = file.folder
-        depth = len(folder.prefixes)
-        shared = depth
+        depth = shared = len(folder.prefixes)
         while shared and folder.prefixes[shared - 1] not in named:
             shared -= 1
         of_folder = folder.is_beside_code, folder.depth, shared / max(depth, 1), 0 < depth == shared
         rows.append((matched, file.is_test, *of_folder, file.is_code, file.ending in endings))
-    out[:, tokens] = np.array(rows, np.float32).T
-    return out
+    return tokens, rows
 
 
 @dataclass(frozen=True, slots=True)
