@@ -11,7 +11,7 @@ import os
 from types import ModuleType
 
 #: The kernels, by the names of their modules.
-KERNELS: tuple[str, ...] = ("phrases",)
+KERNELS: tuple[str, ...] = ("phrases", "repeats")
 _SWITCH = "COMPRESSOR_NATIVE"
 
 
