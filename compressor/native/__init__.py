@@ -11,7 +11,7 @@ import os
 from types import ModuleType
 
 #: The kernels, by the names of their modules.
-KERNELS: tuple[str, ...] = ()
+KERNELS: tuple[str, ...] = ("layout", "sentences")
 _SWITCH = "COMPRESSOR_NATIVE"
 
 
