@@ -15,8 +15,16 @@ import numpy as np
 import numpy.typing as npt
 
 from compressor.context.refs import ELLIPSIS
+from compressor.native import load_kernel
 from compressor.text.segmenters.base import Mask, Spans, UnitFlag
-from compressor.text.segmenters.long_lines import PAYLOAD_CHARS, Piece, encoded_lines, split_unit
+from compressor.text.segmenters.long_lines import (
+    LONG_LINE,
+    PAYLOAD_ALPHABET,
+    PAYLOAD_CHARS,
+    Piece,
+    encoded_lines,
+    split_unit,
+)
 
 MAX_UNIT_CHARS = 1200  # longer units of prose and lines are split
 
@@ -27,6 +35,8 @@ _INDENT = re.compile(r"[ \t]*")
 _ATOM = re.compile(
     r"https?://[^\s\"'<>]+|\d[\d.,:]*\d|[A-Za-z0-9_]+|[\ud800-\udbff][\udc00-\udfff]|[\s\S][\u0300-\u036f\ufe0f\u200d]*"
 )
+_kernel = load_kernel("layout")
+_payload_finder = _kernel.RunFinder(PAYLOAD_ALPHABET, PAYLOAD_CHARS) if _kernel else None
 
 
 @dataclass(slots=True, eq=False)
@@ -204,6 +214,29 @@ def build_layout(
         max_chars: Longer units are split (0: only between tags). Long lines are split at their separators before that.
             Pieces keep the parent of their unit; an ERROR or HEADER flag stays with the first piece.
     """
+    if _kernel is not None and (
+        tiles := _kernel.tile(text, starts, parents, flags, closes, max_chars, LONG_LINE, _payload_finder)
+    ):
+        layout = SpanLayout(kind, text, *tiles)
+    else:
+        layout = _split_and_tile(kind, text, starts, parents, flags, closes, max_chars)
+    for a, b in encoded_lines(text) if len(layout.spans) else ():
+        first = layout.spans[:, 0]
+        layout.flags = layout.flags.copy()
+        layout.flags[np.searchsorted(first, a) : np.searchsorted(first, b)] |= np.uint16(UnitFlag.NOISE)
+    return layout
+
+
+def _split_and_tile(
+    kind: str,
+    text: str,
+    starts: Sequence[int] | npt.NDArray[np.integer],
+    parents: Sequence[int] | npt.NDArray[np.integer] | None,
+    flags: Sequence[int] | npt.NDArray[np.integer] | None,
+    closes: Sequence[int] | npt.NDArray[np.integer] | None,
+    max_chars: int,
+) -> SpanLayout:
+    """Builds the layout of any text; see `build_layout`, which marks the lines of base64 besides."""
     first = np.asarray(starts, np.int32)
     n = len(first)
     if n:
@@ -242,9 +275,6 @@ def build_layout(
                         marks[place[i] + k] |= UnitFlag.NOISE
             if mates is not None:
                 mates = np.where(mates[origin] >= 0, place[mates[origin]], np.int32(-1)).astype(np.int32)
-    for a, b in encoded_lines(text) if n else ():
-        marks = marks.copy()
-        marks[np.searchsorted(first, a) : np.searchsorted(first, b)] |= np.uint16(UnitFlag.NOISE)
     return SpanLayout(
         kind, text, np.stack((first, ends), axis=1) if n else np.zeros((0, 2), np.int32), up, marks, mates
     )
