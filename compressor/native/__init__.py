@@ -11,7 +11,7 @@ import os
 from types import ModuleType
 
 #: The kernels, by the names of their modules.
-KERNELS: tuple[str, ...] = ()
+KERNELS: tuple[str, ...] = ("conversation", "render", "unit_costs")
 _SWITCH = "COMPRESSOR_NATIVE"
 
 

@@ -17,12 +17,12 @@ from compressor.pipeline.block_edit import LOW_SCORE, BlockEdit
 from compressor.pipeline.conversation_order import ConversationOrder
 from compressor.pipeline.ranking import NOVELTY_WEIGHT, SIMILAR_COSINE, Ranking, rank
 from compressor.pipeline.reasoning_weights import reweight_reasoning
+from compressor.pipeline.unit_costs import unit_costs
 from compressor.pipeline.word_pruner import WordPruner, merge_word_units
 from compressor.scoring.base import Query, Scorer, Scores, SourceBlock, UnitBatch
 from compressor.text.lossless import encode_losslessly
 from compressor.text.lossless.back_references import BackReferenceCodec
 from compressor.text.segmenters.base import Mask
-from compressor.text.segmenters.span_layout import SpanLayout
 
 #: If tool results and documents must shrink by more than this factor, lossless encoding alone is not tried: few real
 #: contexts shrink that far, and encoding takes time.
@@ -438,34 +438,3 @@ def _checked_scores(scorer: Scorer, query: Query, units: UnitBatch) -> Scores:
             f"{scores.shape}" + ("" if np.isfinite(scores).all() else " with NaN or infinity")
         )
     return scores
-
-
-#: Tokens per character by the class of the character: letters run together, digits come in threes, punctuation stands
-#: alone. Only the proportions count, because costs are scaled to the exact count of the source.
-_DENSITY = np.full(256, 0.5, np.float32)
-_DENSITY[[*range(65, 91), *range(97, 123), 32]] = 0.22
-_DENSITY[48:58] = 0.4
-
-
-def unit_costs(edit: BlockEdit) -> npt.NDArray[np.float32]:
-    """Returns the tokens of each unit of a block.
-
-    They are counted from the encoding of the whole text. Units that are not stretches of it (in JSON and tables) are
-    estimated from its count.
-    """
-    block, layout = edit.block, edit.layout
-    if block.kind == "image":
-        return np.array([block.tokens], np.float32)
-    if layout.text != block.text and not (edit.is_recut and isinstance(layout, SpanLayout)):
-        sums = np.concatenate([[0], np.cumsum(_density(layout.text), dtype=np.float64)])
-        tokens = block.tokens / max(float(_density(block.text).sum()), 1e-6)
-        estimated: npt.NDArray[np.float32] = np.diff(sums[layout.spans], axis=1)[:, 0].astype(np.float32)
-        estimated *= np.float32(tokens)
-        return estimated
-    token_numbers = np.searchsorted(edit.counter.offsets(layout.text), layout.spans)
-    return ((token_numbers[:, 1] - token_numbers[:, 0]) * edit.counter.scale).astype(np.float32)
-
-
-def _density(text: str) -> npt.NDArray[np.float32]:
-    out: npt.NDArray[np.float32] = _DENSITY[np.frombuffer(text.encode("latin-1", "replace"), np.uint8)]
-    return out

@@ -1,0 +1,53 @@
+"""The kernel `unit_costs` against its twins: any text, offsets and spans."""
+
+from __future__ import annotations
+
+import os
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from compressor.native import load_kernel
+from compressor.pipeline.unit_costs import DENSITY, count_tokens, estimate_tokens
+from support.property_tests import given, settings, st
+
+NATIVE = load_kernel("unit_costs")
+if NATIVE is None and os.environ.get("COMPRESSOR_REQUIRE_MODELS") and os.environ.get("COMPRESSOR_NATIVE") != "0":
+    raise RuntimeError("the kernel `unit_costs` is not built")
+pytestmark = pytest.mark.skipif(NATIVE is None, reason="the kernel `unit_costs` is not built")
+
+PLACES = st.lists(st.integers(0, 300), max_size=60).map(sorted)
+TEXTS = st.text(max_size=200) | st.text(st.sampled_from("az 09.\n\xe9\xff\u0100\u65e5\ud800\U0001f600?"), max_size=200)
+
+
+@settings(max_examples=300)
+@given(PLACES, PLACES, st.booleans(), st.sampled_from([1.0, 1.07, 0.3333333]))
+def test_counted_tokens_are_the_same(starts: list[int], edges: list[int], tiled: bool, scale: float) -> None:
+    offsets = np.array([*starts, 301], np.int32)
+    pairs = list(pairwise(edges)) if tiled else list(zip(edges[::2], edges[1::2], strict=False))
+    spans = np.array(pairs, np.int32).reshape(-1, 2)
+    out = np.empty(len(spans), np.float32)
+    NATIVE.count_tokens(offsets, spans, scale, out)
+    assert out.tolist() == count_tokens(offsets, spans, scale).tolist()
+
+
+@settings(max_examples=300)
+@given(TEXTS, st.data(), st.floats(0.001, 50))
+def test_estimated_tokens_are_the_same(text: str, data: st.DataObject, rate: float) -> None:
+    edges = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=20)))
+    spans = np.array(list(zip(edges[::2], edges[1::2], strict=False)), np.int32).reshape(-1, 2)
+    out = np.empty(len(spans), np.float32)
+    NATIVE.estimate_tokens(text, spans, DENSITY, rate, out)
+    assert out.tolist() == estimate_tokens(text, spans, rate).tolist()
+
+
+def test_wrong_arrays_raise() -> None:
+    spans, out = np.array([[0, 1]], np.int32), np.empty(1, np.float32)
+    with pytest.raises(ValueError, match="length"):
+        NATIVE.count_tokens(np.array([0, 1], np.int32), spans, 1.0, np.empty(2, np.float32))
+    with pytest.raises(ValueError, match="no offsets"):
+        NATIVE.count_tokens(np.zeros(0, np.int32), spans, 1.0, out)
+    for wrong in ([[0, 9]], [[-1, 1]], [[1, 0]]):
+        with pytest.raises(ValueError, match="in order"):
+            NATIVE.estimate_tokens("ab", np.array(wrong, np.int32), DENSITY, 1.0, out)
