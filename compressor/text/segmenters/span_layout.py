@@ -38,6 +38,8 @@ _ATOM = re.compile(
 _kernel = load_kernel("layout")
 _payload_finder = _kernel.RunFinder(PAYLOAD_ALPHABET, PAYLOAD_CHARS) if _kernel else None
 
+_render_kernel = load_kernel("render")
+
 
 @dataclass(slots=True, eq=False)
 class SpanLayout:
@@ -53,6 +55,13 @@ class SpanLayout:
     parents: npt.NDArray[np.int32]
     flags: npt.NDArray[np.uint16]
     closes: npt.NDArray[np.int32] | None = None
+
+    def __post_init__(self) -> None:
+        # The native kernel reads the arrays as they lie in memory.
+        self.spans = np.ascontiguousarray(self.spans, np.int32)
+        self.parents = np.ascontiguousarray(self.parents, np.int32)
+        if self.closes is not None:
+            self.closes = np.ascontiguousarray(self.closes, np.int32)
 
     @property
     def columns(self) -> npt.NDArray[np.int32]:
@@ -87,9 +96,7 @@ class SpanLayout:
 
     def closure(self, keep: Mask) -> Mask:
         """Returns [n] the kept units together with their ancestors and closers; raises ValueError for a wrong shape."""
-        kept = np.array(keep, np.bool_)
-        if kept.shape != (len(self.spans),):
-            raise ValueError(f"keep has shape {kept.shape}, the layout has {len(self.spans)} units")
+        kept: Mask = self._checked(keep).copy()
         closers = np.zeros(0, np.int64) if self.closes is None else np.flatnonzero(self.closes >= 0)
         fresh: npt.NDArray[np.intp] = np.flatnonzero(kept)
         while len(fresh):
@@ -103,6 +110,12 @@ class SpanLayout:
                 kept[fresh] = True
         return kept
 
+    def _checked(self, keep: Mask) -> Mask:
+        kept: Mask = np.asarray(keep, np.bool_)
+        if kept.shape != (len(self.spans),):
+            raise ValueError(f"keep has shape {kept.shape}, the layout has {len(self.spans)} units")
+        return kept
+
     def render(self, keep: Mask, removed: Spans | None = None) -> str:
         """Writes the kept units, their ancestors and closers, with `…` for each run of units that was left out.
 
@@ -110,6 +123,15 @@ class SpanLayout:
             keep: [n] which units are kept.
             removed: [k, 2] character ranges inside kept units, in order, that are left out without a sign.
         """
+        if _render_kernel is not None:
+            mask = self._checked(keep).tobytes()
+            return str(
+                _render_kernel.render_spans(self.text, self.spans, self.parents, self.closes, mask, removed, ELLIPSIS)
+            )
+        return self.render_in_python(keep, removed)
+
+    def render_in_python(self, keep: Mask, removed: Spans | None = None) -> str:
+        """Does what `render` does, without the native kernel."""
         kept = self.closure(keep)
         holes = [] if removed is None else removed.tolist()
         if kept.all() and not holes:
