@@ -59,6 +59,7 @@ def build_kernels(root: Path = ROOT, anew: bool = False) -> list[str]:
         )
         command = Distribution({"ext_modules": modules}).get_command_obj("build_ext")
         command.inplace, command.force, command.build_temp = True, anew, "build/native"
+        command.parallel = os.cpu_count()
         command.ensure_finalized()
         command.run()
         return [os.path.relpath(command.get_ext_fullpath(module.name), root) for module in modules]
