@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 import tiktoken
 
-from compressor.tokens import openai_bpe, quicktok_encoder
+from compressor.tokens import quicktok_encoder, tiktoken_ranks
 from compressor.tokens.base import Tokenizer
 from compressor.tokens.openai_bpe import BytePairTokenizer
 from compressor.tokens.quicktok_encoder import (
@@ -231,6 +231,21 @@ def test_spans_are_counted_in_one_batch(texts: list[str], cuts: list[int]) -> No
 
 
 @pytest.mark.moderate
+def test_texts_are_encoded_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    quick = pair("cl100k_base")[0]
+    texts = [f"naïve at {time.time()}", "it'ſ", "\ud83d", f"again at {time.time()}", ""]
+    spans = [np.array([[0, 2], [2, len(text)]], np.int32) for text in texts[::3]]
+    quick.encode_ahead([*texts, texts[0]])
+    with monkeypatch.context() as patch:
+        patch.setattr(quick, "_count", lambda text: 1 / 0)
+        patch.setattr(quicktok("cl100k_base"), "encode", lambda texts: 1 / 0)
+        counts = [quick.count(text) for text in texts[::3]]
+        assert counts == [found.sum() for found in quick.count_spans(texts[::3], spans)]
+    exact = pair("cl100k_base")[1]
+    assert [quick.count(text) for text in texts] == [exact.count(text) for text in texts]
+
+
+@pytest.mark.moderate
 def test_counts_of_spans_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     quick = pair("o200k_base")[0]
     text = f"said once at {time.time()}\nand no more"
@@ -251,7 +266,7 @@ def test_the_vocabulary_is_openais(name: str) -> None:
     encoding = quicktok(name)._encoding
     tokens = map(encoding.decode_single_token_bytes, range(len(encoding.token_byte_values())))
     ranks = b"".join(b"%s %d\n" % (base64.b64encode(token), rank) for rank, token in enumerate(tokens))
-    assert hashlib.sha256(ranks).hexdigest() == openai_bpe._SPECS[name][0]
+    assert hashlib.sha256(ranks).hexdigest() == tiktoken_ranks.SPECS[name][0]
 
 
 @pytest.mark.moderate
@@ -343,7 +358,6 @@ def test_why_quicktok_is_not_used(situation: str) -> None:
 def test_without_quicktok_tiktoken_counts() -> None:
     tokenizer = BytePairTokenizer("o200k_base")
     assert tokenizer.encoder == "tiktoken, because COMPRESSOR_NATIVE=0 switches quicktok off"
-    assert not tokenizer.is_quick
     assert tokenizer.count("hello world") == 2
 
 
