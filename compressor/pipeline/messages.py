@@ -46,6 +46,9 @@ STORE_LOOKUP_FAILED = (
 )
 MAX_RETAINED_BLOCKS = 8  # In ingest mode the newest blocks suffice to tell what the context says already.
 
+#: Characters per token of texts that are dense. A context with fewer characters for each token of its budget fits.
+MIN_TOKEN_CHARS = 3
+
 #: JSON is cut by its values, not by stretches of its text, so the token offsets of the text are of no use there.
 _JSON = re.compile(r"\s*(?:\{|\[\s*[\[{\"\d])")
 
@@ -74,8 +77,7 @@ def compress_messages(
         message_format, context = read_context(messages, tools)
     except ContextError as error:
         raise error.with_index_offset(-system_offset) from None
-    if not counter.is_quick:
-        _encode_ahead(context, counter)
+    _encode_ahead(context, budget, counter)
     before = counter.count_context(context)
     limit = resolve_budget(budget, before)
     compression = MessageCompression(
@@ -94,12 +96,14 @@ def compress_messages(
     return compression.run(before, limit)
 
 
-def _encode_ahead(context: Context, counter: TokenCounter) -> None:
-    """Encodes the texts that may be cut with their offsets, which saves encoding them twice."""
-    for turn in context.turns[totals_of(context).counted(counter) :]:
-        for slot in turn.slots:
-            if slot.kind in ("tool_result", "assistant", "thinking") and not _JSON.match(slot.text):
-                counter.offsets(slot.text)
+def _encode_ahead(context: Context, budget: Budget, counter: TokenCounter) -> None:
+    """Encodes the new texts that may be cut, unless the budget is so ample that nothing will be."""
+    known = totals_of(context).counted(counter)
+    slots = [slot for turn in context.turns[known:] for slot in turn.slots]
+    if not known and isinstance(budget, int) and sum(len(slot.text) for slot in slots) < MIN_TOKEN_CHARS * budget:
+        return
+    kinds = ("tool_result", "assistant", "thinking")
+    counter.encode_ahead([slot.text for slot in slots if slot.kind in kinds and not _JSON.match(slot.text)])
 
 
 @dataclass

@@ -25,13 +25,11 @@ class Tokenizer(ABC):
         name: What results report: "o200k_base", "hf:tokenizer.json" or "gguf:model.gguf".
         count: Returns the number of tokens in a text, and remembers it: known texts cost a dict lookup.
         encoder: The package that encodes, for `compressor doctor`.
-        is_quick: Whether a text is counted so quickly that encoding it again for its offsets hardly matters.
     """
 
     name: str
     count: Callable[[str], int]
     encoder = ""
-    is_quick = False
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -54,6 +52,11 @@ class Tokenizer(ABC):
     def count_batch(self, texts: Sequence[str]) -> list[int]:
         """Returns the number of tokens in each of many texts. The counts are not remembered."""
         return [self._count_clean(text) for text in texts]
+
+    def encode_ahead(self, texts: Sequence[str]) -> None:
+        """Encodes texts whose counts are asked for soon, and then those of their spans."""
+        for text in texts:
+            self.offsets(text)
 
     def count_spans(self, texts: Sequence[str], spans: Sequence[Spans]) -> list[SpanCounts]:
         """Returns how many tokens start in each span, for many texts at once.

@@ -40,7 +40,6 @@ class TokenCounter:
         scale: Tokens of the model per token of the underlying encoding; 1.0 unless the counts are estimates.
         file: The user's tokenizer file, if there is one.
         encoder: The package that encodes texts, with its version; for an OpenAI vocabulary, why it is not the fastest.
-        is_quick: Whether a text is counted so quickly that encoding it again for its offsets hardly matters.
         count: Returns the number of tokens in a text. Counting it again costs a dict lookup.
     """
 
@@ -53,7 +52,7 @@ class TokenCounter:
         self.scale = family.scale
         self._family = family
         self._tokenizer = tokenizer
-        self.encoder, self.is_quick = tokenizer.encoder, tokenizer.is_quick
+        self.encoder = tokenizer.encoder
         self.count = tokenizer.count if self.scale == 1.0 else self._estimate
         self._image = image_formula(model, family.name)
 
@@ -83,6 +82,10 @@ class TokenCounter:
         """
         return self._tokenizer.offsets(text)
 
+    def encode_ahead(self, texts: Sequence[str]) -> None:
+        """Encodes texts that are to be counted and cut, so that `count` and `span_costs` need not do it again each."""
+        self._tokenizer.encode_ahead(texts)
+
     def span_costs(self, texts: Sequence[str], spans: Sequence[Spans]) -> list[npt.NDArray[np.float32]]:
         """Returns the tokens that start in each span, for many texts at once; see `Tokenizer.count_spans`."""
         counts = self._tokenizer.count_spans(texts, spans)
@@ -107,11 +110,12 @@ class TokenCounter:
             else:
                 total += count(slot.text)
                 calls += slot.kind == "tool_call"
-        for text in turn.extras:
-            total += count(text)
-        # A call without arguments has no slot, and a call in OpenAI's legacy form has no id.
-        calls = max(calls, len(turn.call_ids))
-        total += max(0, len(turn.extras) - calls) + calls * family.per_call
+        if turn.extras or turn.call_ids:
+            total += sum(map(count, turn.extras))
+            # A call without arguments has no slot, and a call in OpenAI's legacy form has no id.
+            calls = max(calls, len(turn.call_ids))
+            total += max(0, len(turn.extras) - calls)
+        total += calls * family.per_call
         further = max(calls, len(turn.result_call_ids)) - 1
         return total + further * (family.per_message + 1) if further > 0 else total
 

