@@ -176,7 +176,7 @@ class BudgetSelector:
         if word_pruner is not None:
             self._split_removable_words(word_pruner, query)
         self._starts: list[int] = self.units.starts.tolist()
-        self._masks: tuple[bytes, bytes] | None = None  # what was kept and shortened last
+        self._masks: tuple[Mask, Mask] | None = None  # what was kept and shortened last
         self._linked_units = self._link_example_messages()
         self._has_runs = conversation is not None
         if conversation is not None:
@@ -248,20 +248,22 @@ class BudgetSelector:
         gap, before, after = self._gaps
         keep[gap] |= taken[before] & taken[after]
         keep = self._with_placeholders(keep)
-        shortened = None
-        if len(self._pruned_units):
-            shortened = np.zeros(n, np.bool_)
-            shortened[self._pruned_units] = ~taken[n:]
+        shortened = np.zeros(n, np.bool_)
+        shortened[self._pruned_units] = ~taken[n:]
         self._set_masks(keep, shortened)
 
-    def _set_masks(self, keep: Mask, shortened: Mask | None) -> None:
+    def _set_masks(self, keep: Mask, shortened: Mask) -> None:
         """Gives each edit its part of the masks, if that is not what it has already."""
-        new = keep.tobytes(), b"" if shortened is None else shortened.tobytes()
-        old, self._masks = self._masks, new
-        starts = self._starts
-        for edit, start, end in zip(self.block_edits, starts, starts[1:], strict=False):
-            if old is None or any(a[start:end] != b[start:end] for a, b in zip(old, new, strict=True)):
-                edit.apply_mask(keep[start:end], None if shortened is None else shortened[start:end])
+        starts, edits = self._starts, self.block_edits
+        if self._masks is None:
+            changed = range(len(edits))
+        else:
+            units = np.flatnonzero((keep != self._masks[0]) | (shortened != self._masks[1]))
+            changed = np.flatnonzero(np.bincount(self.units.source_indices[units], minlength=len(edits))).tolist()
+        self._masks = keep, shortened
+        for i in changed:
+            start, end = starts[i], starts[i + 1]
+            edits[i].apply_mask(keep[start:end], shortened[start:end])
 
     @cached_property
     def _gaps(self) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.intp]]:

@@ -41,6 +41,8 @@ def unit_costs(edit: BlockEdit) -> Costs:
         out = np.empty(len(layout.spans), np.float32)
         _kernel.estimate_tokens(layout.text, np.ascontiguousarray(layout.spans, np.int32), DENSITY, rate, out)
         return out
+    if layout.kind == "whole" and edit.counter.scale == 1.0 and edit.counter.file is None:
+        return np.array([block.tokens], np.float32)
     offsets, scale = edit.counter.offsets(layout.text), edit.counter.scale
     if _kernel is None:
         return count_tokens(offsets, layout.spans, scale)

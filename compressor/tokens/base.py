@@ -22,9 +22,11 @@ class Tokenizer(ABC):
     Attributes:
         name: What results report: "o200k_base", "hf:tokenizer.json" or "gguf:model.gguf".
         cached_count: Returns the count of a text that was counted before, or None.
+        counts_refs_alike: Whether all refs, which are twelve digits, take the same tokens wherever they stand.
     """
 
     name: str
+    counts_refs_alike = False
 
     def __init__(self, name: str) -> None:
         self.name = name

@@ -33,6 +33,7 @@ class TokenCounter:
         model: The model's name as given.
         name: Where counts come from: "o200k_base", "cl100k_base", "hf:<file>", "gguf:<file>" or "estimate:<family>".
         is_estimate: Whether the counts are estimates.
+        counts_refs_alike: Whether all refs, which are twelve digits, take the same tokens.
         scale: Tokens of the model per token of the underlying encoding; 1.0 unless the counts are estimates.
         file: The user's tokenizer file, if there is one.
     """
@@ -45,6 +46,7 @@ class TokenCounter:
         self._family = family
         self._tokenizer = tokenizer
         self._cached_count = tokenizer.cached_count
+        self.counts_refs_alike = tokenizer.counts_refs_alike
         self._image = image_formula(model, family.name)
 
     def __repr__(self) -> str:

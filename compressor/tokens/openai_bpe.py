@@ -93,6 +93,8 @@ class BytePairTokenizer(Tokenizer):
         encoding: The `tiktoken.Encoding`.
     """
 
+    counts_refs_alike = True  # three digits are one token, and nothing else joins them
+
     def __init__(self, name: str) -> None:
         super().__init__(name)
         import tiktoken
