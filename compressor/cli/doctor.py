@@ -153,15 +153,17 @@ def _fast() -> Iterator[Check]:
 def _tokenizers() -> Iterator[Check]:
     from compressor.tokens import get_counter
 
-    wrong = []
+    wrong, encoders = [], set()
     for model, expected in _SAMPLE_TOKENS.items():
         counter = get_counter(model)
+        encoders.add(counter.encoder)
         if (found := counter.count(_SAMPLE)) != expected:
             wrong.append(f"{counter.name} counts {found} tokens instead of {expected}")
     if wrong:
         yield Check("tokenizers", "fail", "; ".join(wrong), _install(""))
     else:
-        yield Check("tokenizers", "ok", "o200k_base and cl100k_base count correctly, without network access")
+        detail = "o200k_base and cl100k_base count correctly, without network access; counted by "
+        yield Check("tokenizers", "ok", detail + " and ".join(sorted(encoders)))
 
 
 def _store(spec: str | None) -> Iterator[Check]:

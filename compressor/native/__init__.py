@@ -11,13 +11,18 @@ import os
 from types import ModuleType
 
 #: The kernels, by the names of their modules.
-KERNELS: tuple[str, ...] = ("conversation", "render", "unit_costs")
+KERNELS: tuple[str, ...] = ("conversation", "render")
 _SWITCH = "COMPRESSOR_NATIVE"
+
+
+def is_native_on() -> bool:
+    """Returns whether compiled code may run in place of its twin."""
+    return os.environ.get(_SWITCH, "1") != "0"
 
 
 def load_kernel(name: str) -> ModuleType | None:
     """Returns the compiled module of that name, or None if it was not built or is switched off."""
-    if os.environ.get(_SWITCH, "1") == "0":
+    if not is_native_on():
         return None
     try:
         return importlib.import_module(f"compressor.native.{name}")

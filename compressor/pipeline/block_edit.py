@@ -11,7 +11,7 @@ from compressor.context.blocks import Block
 from compressor.context.refs import ANY_REF, ELLIPSIS, compute_ref, format_json_placeholder, format_placeholder
 from compressor.context.results import Action
 from compressor.pipeline.word_pruner import RemovableWords
-from compressor.text.lossless import encode_losslessly
+from compressor.text.lossless import encode_whole
 from compressor.text.segmenters.base import EncodableText, Mask, SegmentedText
 from compressor.text.segmenters.delimited_table import DelimitedTableLayout
 from compressor.text.segmenters.json import JsonLayout
@@ -136,7 +136,7 @@ class BlockEdit:
             values = self._reformatted
             is_better = values is not None and (exact is None or len(values) <= MAX_EXACT_RATIO * len(exact))
             return values if is_better else exact
-        encoded, codecs = encode_losslessly(self.block.text)
+        encoded, codecs = encode_whole(self.block.text)
         return encoded if codecs else None
 
     @cached_property

@@ -160,7 +160,8 @@ class BudgetSelector:
         for edit in block_edits:
             edit.drop_costly_header(MAX_HEADER_SHARE * available)
         sources = [
-            SourceBlock(e.block.kind, e.layout, unit_costs(e), e.block.tool_call_text, e.block.age) for e in block_edits
+            SourceBlock(edit.block.kind, edit.layout, costs, edit.block.tool_call_text, edit.block.age)
+            for edit, costs in zip(block_edits, unit_costs(block_edits), strict=True)
         ]
         self.units = UnitBatch(sources, available_tokens=available)
         scores = reweight_reasoning(_checked_scores(scorer, query, self.units), self.units, query)

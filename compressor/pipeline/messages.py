@@ -72,11 +72,8 @@ def compress_messages(
         context = message_format.parse(messages, tools)
     except ContextError as error:
         raise error.with_index_offset(-system_offset) from None
-    # These texts may be cut later. Encoding them with offsets now saves encoding them twice.
-    for turn in context.turns:
-        for slot in turn.slots:
-            if slot.kind in ("tool_result", "assistant", "thinking") and not _JSON.match(slot.text):
-                counter.offsets(slot.text)
+    if not counter.is_quick:
+        _encode_ahead(context, counter)
     before = counter.count_context(context)
     limit = resolve_budget(budget, before)
     compression = MessageCompression(
@@ -93,6 +90,14 @@ def compress_messages(
         examples=True,
     )
     return compression.run(before, limit)
+
+
+def _encode_ahead(context: Context, counter: TokenCounter) -> None:
+    """Encodes the texts that may be cut with their offsets, which saves encoding them twice."""
+    for turn in context.turns:
+        for slot in turn.slots:
+            if slot.kind in ("tool_result", "assistant", "thinking") and not _JSON.match(slot.text):
+                counter.offsets(slot.text)
 
 
 @dataclass

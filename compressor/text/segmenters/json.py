@@ -114,6 +114,10 @@ class JsonLayout:
 
     def encode_exactly(self) -> str | None:
         """Returns a shorter text from which the source can be rebuilt, or None."""
+        return self._exact_form
+
+    @cached_property
+    def _exact_form(self) -> str | None:
         return encode_parsed(self.source, self.parsed)
 
     def encode_values(self) -> str | None:
