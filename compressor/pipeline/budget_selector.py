@@ -166,6 +166,7 @@ class BudgetSelector:
         self.units = UnitBatch(sources, available_tokens=available)
         scores = reweight_reasoning(_checked_scores(scorer, query, self.units), self.units, query)
         self._placeholder_units = self._find_placeholder_units()
+        self._has_placeholder_units = bool(self._placeholder_units.any())
         worthless = (self.units.index.lengths == 0) | self._placeholder_units
         self.scores: Scores = np.where(worthless, np.float32(0), scores)
         self.ranking: Ranking = rank(self.scores, self.units)
@@ -177,7 +178,7 @@ class BudgetSelector:
         if word_pruner is not None:
             self._split_removable_words(word_pruner, query)
         self._starts: list[int] = self.units.starts.tolist()
-        self._masks: tuple[Mask, Mask] | None = None  # what was kept and shortened last
+        self._masks: tuple[Mask, Mask | None] | None = None  # what was kept and shortened last
         self._linked_units = self._link_example_messages()
         self._has_runs = conversation is not None
         if conversation is not None:
@@ -247,24 +248,29 @@ class BudgetSelector:
             taken[other] = taken[first]
         keep = taken[:n].copy()
         gap, before, after = self._gaps
-        keep[gap] |= taken[before] & taken[after]
+        if len(gap):
+            keep[gap] |= taken[before] & taken[after]
         keep = self._with_placeholders(keep)
-        shortened = np.zeros(n, np.bool_)
-        shortened[self._pruned_units] = ~taken[n:]
+        shortened = None
+        if len(self._pruned_units):
+            shortened = np.zeros(n, np.bool_)
+            shortened[self._pruned_units] = ~taken[n:]
         self._set_masks(keep, shortened)
 
-    def _set_masks(self, keep: Mask, shortened: Mask) -> None:
+    def _set_masks(self, keep: Mask, shortened: Mask | None) -> None:
         """Gives each edit its part of the masks, if that is not what it has already."""
         starts, edits = self._starts, self.block_edits
         if self._masks is None:
             changed = range(len(edits))
         else:
-            units = np.flatnonzero((keep != self._masks[0]) | (shortened != self._masks[1]))
-            changed = np.flatnonzero(np.bincount(self.units.source_indices[units], minlength=len(edits))).tolist()
+            differs = keep != self._masks[0]
+            if shortened is not None:
+                differs |= shortened != self._masks[1]
+            changed = np.flatnonzero(np.bincount(self.units.source_indices[differs])).tolist()
         self._masks = keep, shortened
         for i in changed:
             start, end = starts[i], starts[i + 1]
-            edits[i].apply_mask(keep[start:end], shortened[start:end])
+            edits[i].apply_mask(keep[start:end], None if shortened is None else shortened[start:end])
 
     @cached_property
     def _gaps(self) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.intp]]:
@@ -288,7 +294,7 @@ class BudgetSelector:
     def _with_placeholders(self, keep: Mask) -> Mask:
         """Keeps those placeholders inside of texts that stand beside something kept."""
         own = self._placeholder_units
-        if not own.any():
+        if not self._has_placeholder_units:
             return keep
         source = self.units.source_indices
         words = keep & ~own

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from compressor.caches import TwoGenerationCache
 from compressor.pipeline.block_edit import BlockEdit
+from compressor.text.segmenters.base import Spans
 from compressor.text.segmenters.span_layout import SpanLayout
 
 Costs = npt.NDArray[np.float32]
@@ -17,6 +19,9 @@ Costs = npt.NDArray[np.float32]
 _DENSITY = np.full(256, 0.5, np.float32)
 _DENSITY[[*range(65, 91), *range(97, 123), 32]] = 0.22
 _DENSITY[48:58] = 0.4
+
+#: Estimates by the block's text, with the array of spans and the tokens of the block that they hold for.
+_estimates: TwoGenerationCache[tuple[Spans, int, Costs]] = TwoGenerationCache(8 << 20)
 
 
 def unit_costs(edits: Sequence[BlockEdit]) -> list[Costs]:
@@ -48,10 +53,15 @@ def _estimate(edit: BlockEdit) -> Costs:
     block, layout = edit.block, edit.layout
     if block.kind == "image":
         return np.array([block.tokens], np.float32)
+    found = _estimates.get(block.text)
+    if found is not None and found[0] is layout.spans and found[1] == block.tokens:
+        return found[2]
     sums = np.concatenate([[0], np.cumsum(_density(layout.text), dtype=np.float64)])
     tokens = block.tokens / max(float(_density(block.text).sum()), 1e-6)
     estimated: Costs = np.diff(sums[layout.spans], axis=1)[:, 0].astype(np.float32)
     estimated *= np.float32(tokens)
+    estimated.flags.writeable = False
+    _estimates.replace(block.text, (layout.spans, block.tokens, estimated), layout.spans.nbytes + estimated.nbytes)
     return estimated
 
 
