@@ -11,6 +11,7 @@ import re
 from typing import NamedTuple
 
 REF_DIGITS = 12
+ANY_REF = "0" * REF_DIGITS  # to count a placeholder where all refs take the same tokens
 ELLIPSIS = "…"
 
 #: Matches any placeholder of ours in any text; group 1 is the ref. In JSON the brackets are missing, so they are not
@@ -79,6 +80,8 @@ def find_closing_placeholder(text: str) -> ClosingPlaceholder | None:
     Args:
         text: The text of a block.
     """
+    if "cut ref " not in text:
+        return None
     if found := _AT_END.search(text):
         count = _MESSAGE_COUNT.match(found[1])
         return ClosingPlaceholder(find_refs(found[1])[0], text[: found.start()], int(count[1]) if count else 0)

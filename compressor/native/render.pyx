@@ -84,6 +84,27 @@ cdef int _close(vector[unsigned char]& kept, const int* parents, const int* clos
     return 0
 
 
+def with_ancestors(parents, bytes keep not None):
+    """Twin of `json.with_ancestors`.
+
+    Args:
+        parents: [n] int32, C-contiguous.
+        keep: n bytes of 0 or 1.
+
+    Returns:
+        n bytes of 0 or 1.
+    """
+    cdef _Ints above = _Ints(parents)
+    cdef Py_ssize_t n = PyBytes_GET_SIZE(keep)
+    cdef const unsigned char* mask = <const unsigned char*> PyBytes_AS_STRING(keep)
+    cdef vector[unsigned char] kept
+    if above.size != n:
+        raise ValueError("the parents do not have the length of the mask")
+    kept.assign(mask, mask + n)
+    _close(kept, above.data, NULL)
+    return (<const char*> kept.data())[:n] if n else b""
+
+
 cdef str _gap_sign(_Text text, Py_ssize_t a, Py_ssize_t b, str sign):
     cdef Py_ssize_t body = b, i, lines = 0
     cdef bint has_return = False, has_pair = False

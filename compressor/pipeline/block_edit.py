@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from compressor.context.blocks import Block
-from compressor.context.refs import ELLIPSIS, REF_DIGITS, compute_ref, format_json_placeholder, format_placeholder
+from compressor.context.refs import ANY_REF, ELLIPSIS, compute_ref, format_json_placeholder, format_placeholder
 from compressor.context.results import Action
 from compressor.pipeline.word_pruner import RemovableWords
-from compressor.text.lossless import encode_losslessly
+from compressor.text.lossless import encode_whole
 from compressor.text.segmenters.base import EncodableText, Mask, SegmentedText
 from compressor.text.segmenters.delimited_table import DelimitedTableLayout
 from compressor.text.segmenters.json import JsonLayout
@@ -26,7 +26,6 @@ REFORMATTED = "reformatted"
 REFORMATTED_NOTE = "only spacing "  # in the placeholder: nothing else is missing
 #: The form that keeps how a text was written is not used if the one that does not is shorter than this fraction of it.
 MAX_EXACT_RATIO = 0.6
-_ANY_REF = "0" * REF_DIGITS
 _ONE = b"\x01"  # a unit that is kept, in the bytes of a mask
 _MAX_RENDERED = 8  # excerpts that an edit remembers: the choice is corrected in a few rounds
 
@@ -44,7 +43,6 @@ class BlockEdit:
         is_recut: Whether the text is an excerpt already. Its placeholder is no part of `layout`.
         placeholder_units: Which units are other placeholders of ours, shape [units]; they stay if a neighbour does.
         has_placeholder: Whether the block gets a placeholder of its own where something was cut.
-        text: The text of the block in its present state.
         action: What was done to the block.
         reason: Why, in a few words.
         keep: Which units are kept, or None before the first `apply_mask`.
@@ -62,7 +60,6 @@ class BlockEdit:
     has_placeholder: bool = True
     is_recut: bool = False
     placeholder_units: Mask | None = None
-    text: str = ""
     action: Action = "kept"
     reason: str = ""
     keep: Mask | None = None
@@ -71,10 +68,27 @@ class BlockEdit:
     removable_words: RemovableWords | None = None
     shortened_units: Mask | None = None
     removed_words: RemovableWords | None = None
+    _text: str | None = field(default=None, repr=False)
+    _ref: str = ""
+    _placeholder_tokens: int = -1
     _rendered: dict[bytes, str] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
-        self.text = self.block.text
+        self._text = self.block.text
+
+    @property
+    def text(self) -> str:
+        """Returns the text of the block in its present state."""
+        if self._text is None:
+            self._text = placeholder_for(self.block, self.ref)
+        return self._text
+
+    @property
+    def known_tokens(self) -> int | None:
+        """Returns the tokens of the text if they are known without counting, else None."""
+        if self._text is None:
+            return self.placeholder_tokens if self.counter.counts_refs_alike else None
+        return self.block.tokens if self._text is self.block.text else None
 
     @property
     def is_lossy(self) -> bool:
@@ -91,17 +105,22 @@ class BlockEdit:
         """Returns whether the block is cut by JSON values."""
         return isinstance(self.layout, JsonLayout)
 
-    @cached_property
+    @property
     def ref(self) -> str:
         """Returns the ref of the original."""
-        return compute_ref(self.original)
+        if not self._ref:
+            self._ref = compute_ref(self.original)
+        return self._ref
 
     @property
     def placeholder_tokens(self) -> int:
         """Returns the tokens of what is left if nothing is kept. All refs have as many digits, so any ref will do."""
         if not self.has_placeholder:
             return 0
-        return self.counter.count(_ANY_JSON_PLACEHOLDER if self.block.kind == "tool_call" else _ANY_PLACEHOLDER)
+        if self._placeholder_tokens < 0:
+            text = _ANY_JSON_PLACEHOLDER if self.block.kind == "tool_call" else _ANY_PLACEHOLDER
+            self._placeholder_tokens = self.counter.count(text)
+        return self._placeholder_tokens
 
     @cached_property
     def lossless_candidates(self) -> str | None:
@@ -117,7 +136,7 @@ class BlockEdit:
             values = self._reformatted
             is_better = values is not None and (exact is None or len(values) <= MAX_EXACT_RATIO * len(exact))
             return values if is_better else exact
-        encoded, codecs = encode_losslessly(self.block.text)
+        encoded, codecs = encode_whole(self.block.text)
         return encoded if codecs else None
 
     @cached_property
@@ -140,7 +159,7 @@ class BlockEdit:
     def apply_lossless(self, encoded: str | None) -> None:
         """Replaces the text by a form with everything in it, or by the original if `encoded` is None."""
         self.version += 1
-        self.text = self.block.text if encoded is None else encoded
+        self._text = self.block.text if encoded is None else encoded
         self.action, self.reason = ("kept", "") if encoded is None else ("folded", self._lossless_reason(encoded))
 
     def _lossless_reason(self, text: str) -> str:
@@ -165,7 +184,7 @@ class BlockEdit:
             reason: Why.
         """
         self.version += 1
-        self.text, self.action, self.reason, self.removed_words = self.block.text, "kept", reason, None
+        self._text, self.action, self.reason, self.removed_words = self.block.text, "kept", reason, None
 
     def drop(self, text: str = "") -> None:
         """Marks the block as dropped with its whole message.
@@ -174,7 +193,7 @@ class BlockEdit:
             text: The placeholder that stands for a run of messages, where the block carries it.
         """
         self.version += 1
-        self.text, self.action, self.reason, self.removed_words = text, "dropped", LOW_SCORE, None
+        self._text, self.action, self.reason, self.removed_words = text, "dropped", LOW_SCORE, None
 
     def apply_mask(self, keep: Mask, shortened: Mask | None = None) -> None:
         """Replaces the text by an excerpt.
@@ -187,6 +206,9 @@ class BlockEdit:
         key = keep.tobytes()
         count, size = key.count(_ONE), len(key)
         self.keep, self.kept_count, self.shortened_units, self.removed_words = keep, count, shortened, None
+        if not count and size:
+            self._drop_units()
+            return
         if (
             self.removable_words is not None
             and shortened is not None
@@ -199,17 +221,24 @@ class BlockEdit:
             if len(self._rendered) > _MAX_RENDERED:
                 self._rendered.clear()
             text = self._rendered[key] = self._render(keep)
-        self.text = text
+        self._text = text
         if text == self.block.text:
             self.action, self.reason, self.removed_words = "kept", "", None
         elif count == size and self.removed_words is None:
             self.action, self.reason = "folded", self._lossless_reason(text)
-        elif not count:
-            self.action, self.reason = "dropped", LOW_SCORE
         else:
             self.action, self.reason = "excerpt", f"{count} of {size} units kept"
             if self.removed_words is not None:
                 self.reason += f", {len(self.removed_words)} words of them left out"
+
+    def _drop_units(self) -> None:
+        """Replaces the text by its placeholder, which is written when it is asked for, if that is shorter."""
+        is_placeholder = self.placeholder_units is not None and bool(self.placeholder_units.all())
+        if is_placeholder or self.placeholder_tokens >= self.block.tokens:
+            self._text, self.action, self.reason = self.block.text, "kept", ""
+        else:
+            self._text = None if self.has_placeholder else ""
+            self.action, self.reason = "dropped", LOW_SCORE
 
     def source_spans(self, first: int, last: int) -> list[tuple[int, int]]:
         """Returns the spans of the units [first, last) in the block's text, neighbours joined."""
@@ -225,11 +254,6 @@ class BlockEdit:
     def _render(self, keep: Mask) -> str:
         if self.kept_count == len(keep) and self.removed_words is None:
             return self.lossless_candidates or self.block.text
-        if not self.kept_count:
-            if self.placeholder_units is not None and self.placeholder_units.all():
-                return self.block.text
-            text = placeholder_for(self.block, self.ref) if self.has_placeholder else ""
-            return text if self.placeholder_tokens < self.block.tokens else self.block.text
         if self.removed_words is not None and isinstance(self.layout, SpanLayout):
             text = self.layout.render(keep, self.removed_words.spans)
         else:
@@ -254,7 +278,7 @@ def _json_placeholder_object(ref: str) -> str:
     return json.dumps({ELLIPSIS: format_json_placeholder(ref)}, ensure_ascii=False)
 
 
-_ANY_PLACEHOLDER, _ANY_JSON_PLACEHOLDER = format_placeholder(_ANY_REF), _json_placeholder_object(_ANY_REF)
+_ANY_PLACEHOLDER, _ANY_JSON_PLACEHOLDER = format_placeholder(ANY_REF), _json_placeholder_object(ANY_REF)
 
 
 def append_placeholder(text: str, end: str) -> str:

@@ -173,6 +173,7 @@ class BudgetSelector:
         self.units = UnitBatch(sources, available_tokens=available)
         scores = reweight_reasoning(_checked_scores(scorer, query, self.units), self.units, query)
         self._placeholder_units = self._find_placeholder_units()
+        self._has_placeholder_units = bool(self._placeholder_units.any())
         worthless = (self.units.index.lengths == 0) | self._placeholder_units
         self.scores: Scores = np.where(worthless, np.float32(0), scores)
         self.ranking: Ranking = rank(self.scores, self.units)
@@ -184,7 +185,7 @@ class BudgetSelector:
         if word_pruner is not None:
             self._split_removable_words(word_pruner, query)
         self._starts: list[int] = self.units.starts.tolist()
-        self._masks: tuple[bytes, bytes] | None = None  # what was kept and shortened last
+        self._masks: tuple[Mask, Mask | None] | None = None  # what was kept and shortened last
         self._linked_units = self._link_example_messages()
         self._has_runs = conversation is not None
         if conversation is not None:
@@ -254,7 +255,8 @@ class BudgetSelector:
             taken[other] = taken[first]
         keep = taken[:n].copy()
         gap, before, after = self._gaps
-        keep[gap] |= taken[before] & taken[after]
+        if len(gap):
+            keep[gap] |= taken[before] & taken[after]
         keep = self._with_placeholders(keep)
         shortened = None
         if len(self._pruned_units):
@@ -264,12 +266,18 @@ class BudgetSelector:
 
     def _set_masks(self, keep: Mask, shortened: Mask | None) -> None:
         """Gives each edit its part of the masks, if that is not what it has already."""
-        new = keep.tobytes(), b"" if shortened is None else shortened.tobytes()
-        old, self._masks = self._masks, new
-        starts = self._starts
-        for edit, start, end in zip(self.block_edits, starts, starts[1:], strict=False):
-            if old is None or any(a[start:end] != b[start:end] for a, b in zip(old, new, strict=True)):
-                edit.apply_mask(keep[start:end], None if shortened is None else shortened[start:end])
+        starts, edits = self._starts, self.block_edits
+        if self._masks is None:
+            changed = range(len(edits))
+        else:
+            differs = keep != self._masks[0]
+            if shortened is not None:
+                differs |= shortened != self._masks[1]
+            changed = np.flatnonzero(np.bincount(self.units.source_indices[differs])).tolist()
+        self._masks = keep, shortened
+        for i in changed:
+            start, end = starts[i], starts[i + 1]
+            edits[i].apply_mask(keep[start:end], None if shortened is None else shortened[start:end])
 
     @cached_property
     def _gaps(self) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.intp]]:
@@ -293,7 +301,7 @@ class BudgetSelector:
     def _with_placeholders(self, keep: Mask) -> Mask:
         """Keeps those placeholders inside of texts that stand beside something kept."""
         own = self._placeholder_units
-        if not own.any():
+        if not self._has_placeholder_units:
             return keep
         source = self.units.source_indices
         words = keep & ~own

@@ -43,7 +43,12 @@ class EditedSlots:
                 self._slot_edits[key] = {}
                 self._message_keys.setdefault(key[0], []).append(key)
             self._slot_edits[key][edit.block.number] = edit
-        self._texts: dict[Key, str] = {}
+        # Whether a slot's text is that of its only block, as the block has it.
+        self._is_whole = [
+            len(blocks[key]) == 1 and edit.block.slot.image is None and edit.block.slot.kind != "tool_call"
+            for edit, key in zip(edits, self._keys, strict=True)
+        ]
+        self._texts: dict[Key, str | None] = {}  # of slots that changed, None until the text is needed
         self.changes: dict[Key, int] = dict.fromkeys(self._slot_edits, 0)
         self.total = 0
 
@@ -52,15 +57,20 @@ class EditedSlots:
         versions = [edit.version for edit in self._edits]
         if versions == self._versions:
             return False
-        pairs = zip(self._keys, versions, self._versions, strict=True)
-        changed = list(dict.fromkeys(key for key, new, old in pairs if new != old))
+        changed = [i for i, (new, old) in enumerate(zip(versions, self._versions, strict=True)) if new != old]
         self._versions = versions
-        texts = [self._join(key) for key in changed]
-        for key, text, tokens in zip(changed, texts, self._counter.count_many(texts), strict=True):
-            self._texts[key] = text
-            change = self._change(key, tokens)
-            self.total += change - self.changes[key]
-            self.changes[key] = change
+        counted: dict[Key, str] = {}
+        for i in changed:
+            key, edit = self._keys[i], self._edits[i]
+            self._texts[key] = None
+            if not self._is_whole[i]:
+                counted[key] = self._text(key)
+            elif (tokens := edit.known_tokens) is not None:
+                self._set_change(key, tokens - edit.block.tokens)
+            else:
+                counted[key] = self._texts[key] = edit.text
+        for key, tokens in zip(counted, self._counter.count_many(list(counted.values())), strict=True):
+            self._set_change(key, self._change(key, tokens))
         return True
 
     def change_of(self, message: int) -> int:
@@ -69,8 +79,10 @@ class EditedSlots:
 
     def changed_text(self, key: Key) -> str | None:
         """Returns the text of a slot if it is not the one it came with, else None."""
-        text = self._texts.get(key)
-        return None if text is None or text == self._blocks[key][0].slot.text else text
+        if key not in self._texts:
+            return None
+        text = self._text(key)
+        return None if text == self._blocks[key][0].slot.text else text
 
     def _change(self, key: Key, tokens: int) -> int:
         slot = self._blocks[key][0].slot
@@ -79,6 +91,16 @@ class EditedSlots:
         if all(edit.action != "dropped" for edit in self._slot_edits[key].values()):
             return 0
         return tokens - self._counter.count_image(slot.image)
+
+    def _set_change(self, key: Key, change: int) -> None:
+        self.total += change - self.changes[key]
+        self.changes[key] = change
+
+    def _text(self, key: Key) -> str:
+        text = self._texts[key]
+        if text is None:
+            text = self._texts[key] = self._join(key)
+        return text
 
     def _join(self, key: Key) -> str:
         edits, blocks = self._slot_edits[key], self._blocks[key]

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from compressor.context.model import Turn
-from compressor.context.refs import compute_ref, find_closing_placeholder, format_run_placeholder
+from compressor.context.refs import ANY_REF, compute_ref, find_closing_placeholder, format_run_placeholder
 from compressor.context.tool_rounds import group_tool_rounds
 
 _TEXT_PARTS = ("text", "input_text", "output_text")
@@ -65,7 +65,16 @@ class MessageRun:
     @property
     def placeholder(self) -> str:
         """Returns what stands for the run."""
-        return format_run_placeholder(self.ref, sum(count for _, count in self._parts))
+        return format_run_placeholder(self.ref, self._count)
+
+    @property
+    def sample_placeholder(self) -> str:
+        """Returns a placeholder like the one that stands for the run, but for the digits of its ref."""
+        return format_run_placeholder(ANY_REF, self._count)
+
+    @cached_property
+    def _count(self) -> int:
+        return sum(count for _, count in self._parts)
 
 
 def _labelled_texts(turn: Turn) -> Iterable[str]:

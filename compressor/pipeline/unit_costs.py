@@ -1,4 +1,4 @@
-"""Tells what each unit of a block costs in tokens. `estimate_tokens` has a native kernel."""
+"""Tells what each unit of a block costs in tokens."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from compressor.native import load_kernel
+from compressor.caches import TwoGenerationCache
 from compressor.pipeline.block_edit import BlockEdit
 from compressor.text.segmenters.base import Spans
 from compressor.text.segmenters.span_layout import SpanLayout
@@ -16,11 +16,12 @@ Costs = npt.NDArray[np.float32]
 
 #: Tokens per character by the class of the character: letters run together, digits come in threes, punctuation stands
 #: alone. Only the proportions count, because costs are scaled to the exact count of the source.
-DENSITY = np.full(256, 0.5, np.float32)
-DENSITY[[*range(65, 91), *range(97, 123), 32]] = 0.22
-DENSITY[48:58] = 0.4
+_DENSITY = np.full(256, 0.5, np.float32)
+_DENSITY[[*range(65, 91), *range(97, 123), 32]] = 0.22
+_DENSITY[48:58] = 0.4
 
-_kernel = load_kernel("unit_costs")
+#: Estimates by the block's text, with the array of spans and the tokens of the block that they hold for.
+_estimates: TwoGenerationCache[tuple[Spans, int, Costs]] = TwoGenerationCache(8 << 20)
 
 
 def unit_costs(edits: Sequence[BlockEdit]) -> list[Costs]:
@@ -52,28 +53,18 @@ def _estimate(edit: BlockEdit) -> Costs:
     block, layout = edit.block, edit.layout
     if block.kind == "image":
         return np.array([block.tokens], np.float32)
-    rate = block.tokens / max(float(_density(block.text).sum()), 1e-6)
-    if _kernel is None:
-        return estimate_tokens(layout.text, layout.spans, rate)
-    out = np.empty(len(layout.spans), np.float32)
-    _kernel.estimate_tokens(layout.text, np.ascontiguousarray(layout.spans, np.int32), DENSITY, rate, out)
-    return out
-
-
-def estimate_tokens(text: str, spans: Spans, rate: float) -> Costs:
-    """Returns the estimated tokens of each span of a text, shape [units].
-
-    Args:
-        text: The text.
-        spans: [units, 2], in order.
-        rate: Tokens per unit of density.
-    """
-    sums = np.concatenate([[0], np.cumsum(_density(text), dtype=np.float64)])
-    estimated: Costs = np.diff(sums[spans], axis=1)[:, 0].astype(np.float32)
-    estimated *= np.float32(rate)
+    found = _estimates.get(block.text)
+    if found is not None and found[0] is layout.spans and found[1] == block.tokens:
+        return found[2]
+    sums = np.concatenate([[0], np.cumsum(_density(layout.text), dtype=np.float64)])
+    tokens = block.tokens / max(float(_density(block.text).sum()), 1e-6)
+    estimated: Costs = np.diff(sums[layout.spans], axis=1)[:, 0].astype(np.float32)
+    estimated *= np.float32(tokens)
+    estimated.flags.writeable = False
+    _estimates.replace(block.text, (layout.spans, block.tokens, estimated), layout.spans.nbytes + estimated.nbytes)
     return estimated
 
 
 def _density(text: str) -> Costs:
-    out: Costs = DENSITY[np.frombuffer(text.encode("latin-1", "replace"), np.uint8)]
+    out: Costs = _DENSITY[np.frombuffer(text.encode("latin-1", "replace"), np.uint8)]
     return out

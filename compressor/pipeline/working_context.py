@@ -192,7 +192,7 @@ class WorkingContext:
         change_of = self._edited.change_of
         apart = sum(self.turn_tokens(i) + change_of(i) for i in run.removed - self.evicted)
         host = self.context.turns[run.host].slots[0]
-        return self.counter.count(run.placeholder) < apart + self.counter.count(host.text) + change_of(run.host)
+        return self._placeholder_tokens(run) < apart + self.counter.count(host.text) + change_of(run.host)
 
     @property
     def left_out(self) -> set[int]:
@@ -206,7 +206,10 @@ class WorkingContext:
     def _run_change(self, run: MessageRun) -> int:
         """Returns the tokens that the message with a run's placeholder has gained, negative if it has lost some."""
         slot = self.context.turns[run.host].slots[0]
-        return self.counter.count(run.placeholder) - self.counter.count(slot.text)
+        return self._placeholder_tokens(run) - self.counter.count(slot.text)
+
+    def _placeholder_tokens(self, run: MessageRun) -> int:
+        return self.counter.count(run.sample_placeholder if self.counter.counts_refs_alike else run.placeholder)
 
     def message_tokens(self) -> dict[int, int]:
         """Returns the exact tokens of each message that is still in the context."""

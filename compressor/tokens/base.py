@@ -25,11 +25,13 @@ class Tokenizer(ABC):
         name: What results report: "o200k_base", "hf:tokenizer.json" or "gguf:model.gguf".
         count: Returns the number of tokens in a text, and remembers it: known texts cost a dict lookup.
         encoder: The package that encodes, for `compressor doctor`.
+        counts_refs_alike: Whether all refs, which are twelve digits, take the same tokens wherever they stand.
     """
 
     name: str
     count: Callable[[str], int]
     encoder = ""
+    counts_refs_alike = False
 
     def __init__(self, name: str) -> None:
         self.name = name

@@ -40,6 +40,7 @@ class TokenCounter:
         scale: Tokens of the model per token of the underlying encoding; 1.0 unless the counts are estimates.
         file: The user's tokenizer file, if there is one.
         encoder: The package that encodes texts, with its version; for an OpenAI vocabulary, why it is not the fastest.
+        counts_refs_alike: Whether all refs, which are twelve digits, take the same tokens.
         count: Returns the number of tokens in a text. Counting it again costs a dict lookup.
     """
 
@@ -52,7 +53,7 @@ class TokenCounter:
         self.scale = family.scale
         self._family = family
         self._tokenizer = tokenizer
-        self.encoder = tokenizer.encoder
+        self.encoder, self.counts_refs_alike = tokenizer.encoder, tokenizer.counts_refs_alike
         self.count = tokenizer.count if self.scale == 1.0 else self._estimate
         self._image = image_formula(model, family.name)
 

@@ -72,6 +72,8 @@ class BytePairTokenizer(Tokenizer):
         encoder: The package that encodes, with its version; why it is tiktoken, if it is.
     """
 
+    counts_refs_alike = True  # three digits are one token, and nothing else joins them
+
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self._loading = threading.Lock()

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from compressor.context.refs import ELLIPSIS
 from compressor.native import is_native_on
 
 DISTRIBUTION = "quicktok-v1"
@@ -147,7 +148,7 @@ def is_exact_for(text: str) -> bool:
 
     It does so for any text without surrogates and the two exceptions.
     """
-    if text.isascii():
+    if text.isascii() or text.replace(ELLIPSIS, "").isascii():  # most excerpts hold nothing else
         return True
     if _LONG_S in text:
         return False

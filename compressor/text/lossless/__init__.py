@@ -8,13 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from compressor.caches import TwoGenerationCache
 from compressor.text.lossless.base import LosslessCodec
 from compressor.text.lossless.common_prefix import CommonPrefixCodec
 from compressor.text.lossless.line_numbers import LineNumberCodec
 from compressor.text.lossless.log_templates import LogTemplateCodec
 from compressor.text.lossless.run_length import RunLengthCodec
 
-__all__ = ["COPY_SAFE_CODECS", "LOSSLESS_CODECS", "LosslessCodec", "decode_losslessly", "encode_losslessly"]
+__all__ = [
+    "COPY_SAFE_CODECS",
+    "LOSSLESS_CODECS",
+    "LosslessCodec",
+    "decode_losslessly",
+    "encode_losslessly",
+    "encode_whole",
+]
 
 #: In the order of application: equal lines before lines of one template, whole paths before their remainders.
 LOSSLESS_CODECS: tuple[LosslessCodec, ...] = (
@@ -29,6 +37,17 @@ _MIN_CHARS = 120  # in a shorter text no codec saves more than its note costs
 
 #: The codecs that leave every word, number and path in one piece, so that an agent can copy it.
 COPY_SAFE_CODECS: tuple[LosslessCodec, ...] = (RunLengthCodec(), LogTemplateCodec())
+
+_encoded: TwoGenerationCache[tuple[str, tuple[str, ...]]] = TwoGenerationCache(8 << 20)
+
+
+def encode_whole(text: str) -> tuple[str, tuple[str, ...]]:
+    """Does what `encode_losslessly` does with all codecs and without a count, and remembers it."""
+    found = _encoded.get(text)
+    if found is None:
+        found = encode_losslessly(text)
+        _encoded.put(text, found, len(found[0]) if found[1] else 0)
+    return found
 
 
 def encode_losslessly(

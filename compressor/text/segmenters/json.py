@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from compressor.native import load_kernel
 from compressor.text.lossless.json_tables import (
     ABSENT_CELL,
     ParsedJson,
@@ -50,6 +51,8 @@ _SUMMARY_KEY = re.compile(
     r"(?i)(?:.*(?:count|total|more|cursor|truncated|partial|incomplete|remaining|num|pages?|limit|offset|omitted|failed)"
     r"|has_?.*|next.*|status|state|ok|success|complete|done|size|length)"
 )
+
+_kernel = load_kernel("render")
 
 
 class JsonLayout:
@@ -102,15 +105,19 @@ class JsonLayout:
             keep: [n] which units are kept.
             is_signed: Whether an outermost object says how many of its members were left out.
         """
-        kept = keep.copy()
-        for unit in np.flatnonzero(keep & (self.parents >= 0)).tolist():
-            while (unit := int(self.parents[unit])) >= 0 and not kept[unit]:
-                kept[unit] = True
-        body = write_node(self._root, kept.tolist(), self._quote, is_signed)
+        if _kernel is None:
+            kept = with_ancestors(self.parents, keep).tobytes()
+        else:
+            kept = _kernel.with_ancestors(self.parents, keep.tobytes())
+        body = write_node(self._root, kept, self._quote, is_signed)
         return write_nothing(self._root, is_signed) if body is None else body
 
     def encode_exactly(self) -> str | None:
         """Returns a shorter text from which the source can be rebuilt, or None."""
+        return self._exact_form
+
+    @cached_property
+    def _exact_form(self) -> str | None:
         return encode_parsed(self.source, self.parsed)
 
     def encode_values(self) -> str | None:
@@ -126,6 +133,20 @@ class JsonLayout:
         out: list[list[tuple[int, int]]] = [[] for _ in range(len(self.spans))]
         _locate(self._root, (), places, out)
         return out
+
+
+def with_ancestors(parents: npt.NDArray[np.int32], keep: Mask) -> Mask:
+    """Returns [n] the kept units together with their ancestors.
+
+    Args:
+        parents: [n] the parent of each unit, or -1.
+        keep: [n] which units are kept.
+    """
+    kept: Mask = keep.copy()
+    for unit in np.flatnonzero(keep & (parents >= 0)).tolist():
+        while (unit := int(parents[unit])) >= 0 and not kept[unit]:
+            kept[unit] = True
+    return kept
 
 
 def json_layout(text: str, segment: Callable[[str], SegmentedText] | None = None) -> JsonLayout | None:

@@ -19,6 +19,7 @@ from compressor.text.segmenters.json_spans import Step
 
 FEW_ROWS = 3  # kept rows up to which objects may be shorter than a table
 GAP_ITEM = f'"{ELLIPSIS}"'
+_KEPT = 1  # the byte of a unit that is kept
 
 
 @dataclass(slots=True)
@@ -56,9 +57,9 @@ class Group:
 class Grid:
     """A table. `tiers[t]` are the column indices of a tier: the first is identity, every further one a single column.
 
-    `units[t][r]` is the unit of row r in it, `cells[t][r]` its text; `columns[c][r]` are the cells one by one. `rows`
-    holds the rows' steps (index or key), `bounds` the group sizes of a list of lists of records. `optional[c]` is the
-    name of a column that few records have, else "".
+    `units[t][r]`, which is `header_unit + 1 + r * len(tiers) + t`, is the unit of row r in it, `cells[t][r]` its text;
+    `columns[c][r]` are the cells one by one. `rows` holds the rows' steps (index or key), `bounds` the group sizes of a
+    list of lists of records. `optional[c]` is the name of a column that few records have, else "".
     """
 
     label: str
@@ -80,11 +81,17 @@ class Grid:
         """Whether every record has every column."""
         return not any(ABSENT_CELL in column for column in self.columns)
 
-    def count_kept(self, tier: int, keep: list[bool]) -> int:
+    def count_kept(self, tier: int, keep: bytes) -> int:
         """The number of rows of which a tier is kept and says something."""
+        mask = self.mask(tier, keep)
         if self.is_regular or not tier:
-            return sum(keep[u] for u in self.units[tier])
-        return sum(keep[u] and c != ABSENT_CELL for u, c in zip(self.units[tier], self.cells[tier], strict=True))
+            return mask.count(_KEPT)
+        return sum(is_kept and c != ABSENT_CELL for is_kept, c in zip(mask, self.cells[tier], strict=True))
+
+    def mask(self, tier: int, keep: bytes) -> bytes:
+        """Which rows a tier is kept of: a byte for each, 0 or 1."""
+        units = self.units[tier]
+        return keep[units[0] : units[-1] + 1 : len(self.tiers)]
 
     def row_cells(self, tier: int, row: int) -> list[str]:
         """The cells of a row in a tier, one by one."""
@@ -99,12 +106,12 @@ def gap_item(count: int) -> str:
     return GAP_ITEM if count == 1 else f'"{ELLIPSIS}{count} more"'
 
 
-def write_node(node: Node, keep: list[bool], quote: Callable[[str], str], is_signed: bool = True) -> str | None:
+def write_node(node: Node, keep: bytes, quote: Callable[[str], str], is_signed: bool = True) -> str | None:
     """Returns a node's JSON text, or None if nothing of it is kept.
 
     Args:
         node: The node.
-        keep: [n] which units are kept.
+        keep: n bytes, 1 for a unit that is kept and 0 for any other.
         quote: Writes a string.
         is_signed: Whether an object says how many of its members were left out. Of the objects inside it those do that
             lost a member which one beside them shows: it would read as if they had none.
@@ -112,8 +119,8 @@ def write_node(node: Node, keep: list[bool], quote: Callable[[str], str], is_sig
     if isinstance(node, Leaf):
         return node.label + node.text if keep[node.unit] else None
     if isinstance(node, Text):
-        mask = np.array(keep[node.first : node.first + len(node.layout.spans)], np.bool_)
-        return node.label + quote(node.layout.render(mask)) if mask.any() else None
+        part = keep[node.first : node.first + len(node.layout.spans)]
+        return node.label + quote(node.layout.render(np.frombuffer(part, np.bool_))) if _KEPT in part else None
     if isinstance(node, Grid):
         return _write_grid(node, keep)
     objects = [child for child in node.children if isinstance(child, Group) and child.is_object]
@@ -133,18 +140,18 @@ def write_node(node: Node, keep: list[bool], quote: Callable[[str], str], is_sig
     return f"{node.label}{{{','.join(kept)}}}"
 
 
-def _is_kept(node: Node, keep: list[bool]) -> bool:
+def _is_kept(node: Node, keep: bytes) -> bool:
     """Whether anything of a node is kept."""
     if isinstance(node, Leaf):
-        return keep[node.unit]
+        return bool(keep[node.unit])
     if isinstance(node, Text):
-        return any(keep[node.first : node.first + len(node.layout.spans)])
+        return _KEPT in keep[node.first : node.first + len(node.layout.spans)]
     if isinstance(node, Grid):
-        return keep[node.header_unit] or any(keep[u] for units in node.units for u in units)
+        return _KEPT in keep[node.header_unit : node.units[-1][-1] + 1]
     return any(_is_kept(child, keep) for child in node.children)
 
 
-def _lacks(node: Node, shown: set[str], keep: list[bool]) -> bool:
+def _lacks(node: Node, shown: set[str], keep: bytes) -> bool:
     """Whether an object has lost a member that one beside it shows."""
     return isinstance(node, Group) and any(m.label in shown and not _is_kept(m, keep) for m in node.children)
 
@@ -177,8 +184,8 @@ def _with_gaps(items: Iterable[str | None]) -> list[str]:
     return out
 
 
-def _write_grid(grid: Grid, keep: list[bool]) -> str | None:
-    used = [t for t in range(len(grid.tiers)) if grid.count_kept(t, keep)]
+def _write_grid(grid: Grid, keep: bytes) -> str | None:
+    used = {t: count for t in range(len(grid.tiers)) if (count := grid.count_kept(t, keep))}
     if not used:
         if not keep[grid.header_unit]:
             return None
@@ -186,24 +193,30 @@ def _write_grid(grid: Grid, keep: list[bool]) -> str | None:
             f'{grid.label}{{"columns":[{",".join(grid.names + grid.constants)}],"rows":[{gap_item(len(grid.rows))}]}}'
         )
     table = _as_table(grid, keep, used)
-    kept = sum(keep[u] for u in grid.units[0])
+    kept = grid.mask(0, keep).count(_KEPT)
     if kept > FEW_ROWS or grid.bounds is not None or grid.names[grid.tiers[0][0]].startswith('"(key)'):
         return table
     records = _as_records(grid, keep)
     return records if len(records) < len(table) else table
 
 
-def _as_table(grid: Grid, keep: list[bool], used: list[int]) -> str:
-    """Header and rows. What most rows have comes first, so that gaps are at the end."""
-    kept = {t: grid.count_kept(t, keep) for t in used}
-    used = sorted(used, key=lambda t: (t > 0, -kept[t], t))
+def _as_table(grid: Grid, keep: bytes, kept: dict[int, int]) -> str:
+    """Header and rows. What most rows have comes first, so that gaps are at the end.
+
+    Args:
+        grid: The table.
+        keep: As in `write_node`.
+        kept: The number of rows that have each tier, without those that no row has.
+    """
+    used = sorted(kept, key=lambda t: (t > 0, -kept[t], t))
+    masks = [(grid.cells[t], grid.mask(t, keep)) for t in used]
     names = [grid.optional[c] for t in used for c in grid.tiers[t]]
     rows: list[str | None] = []
-    for r in range(len(grid.rows)):
-        if not keep[grid.units[0][r]]:
+    for r, is_kept in enumerate(grid.mask(0, keep)):
+        if not is_kept:
             rows.append(None)
         elif grid.is_regular:
-            parts = [grid.cells[t][r] if keep[grid.units[t][r]] else GAP_ITEM for t in used]
+            parts = [cells[r] if mask[r] else GAP_ITEM for cells, mask in masks]
             while len(parts) > 1 and parts[-1] is GAP_ITEM:  # a row shorter than the header shows that it is cut
                 parts.pop()
             rows.append("[" + ",".join(parts) + "]")
@@ -222,7 +235,7 @@ def _as_table(grid: Grid, keep: list[bool], used: list[int]) -> str:
     return head + f'"groups":[{",".join(groups)}]}}'
 
 
-def _ragged_row(grid: Grid, keep: list[bool], used: list[int], names: Sequence[str], row: int) -> str:
+def _ragged_row(grid: Grid, keep: bytes, used: list[int], names: Sequence[str], row: int) -> str:
     """A row of a table in which some records lack keys."""
     cells: list[str] = []
     cut = 0
@@ -243,12 +256,12 @@ def _ragged_row(grid: Grid, keep: list[bool], used: list[int], names: Sequence[s
     return write_row([names[i] for i in shown], [cells[i] for i in shown], cut, ELLIPSIS)
 
 
-def _as_records(grid: Grid, keep: list[bool]) -> str:
+def _as_records(grid: Grid, keep: bytes) -> str:
     """The kept rows as objects: shorter than header and rows when there are only a few."""
     constants = [c[1:-1] for c in grid.constants]
     records: list[str | None] = []
-    for r in range(len(grid.rows)):
-        if not keep[grid.units[0][r]]:
+    for r, is_row_kept in enumerate(grid.mask(0, keep)):
+        if not is_row_kept:
             records.append(None)
             continue
         members: list[str] = []

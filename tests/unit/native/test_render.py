@@ -12,6 +12,7 @@ import pytest
 from compressor.native import load_kernel
 from compressor.pipeline.output_validation import word_splits
 from compressor.text.segmenters import segment_text
+from compressor.text.segmenters.json import with_ancestors
 from compressor.text.segmenters.span_layout import SpanLayout, gap_sign
 from support.property_tests import given, settings, st
 
@@ -66,6 +67,8 @@ def test_an_excerpt_is_the_same(text: str, seed: int) -> None:
         removed = holes_in(layout, keep, cuts) if text else None
         assert by_kernel(layout, keep, removed) == layout.render_in_python(keep, removed)
         assert layout.render(keep, removed) == layout.render_in_python(keep, removed)
+        above = NATIVE.with_ancestors(layout.parents, keep.tobytes())
+        assert above == with_ancestors(layout.parents, keep).tobytes()
         assert NATIVE.word_splits(text, layout.spans, keep.tobytes()) == word_splits(text, layout.spans, keep)
 
 
