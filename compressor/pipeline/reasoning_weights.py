@@ -8,16 +8,18 @@ Sentences in other languages are neutral unless they repeat, because repeats are
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
+from compressor.caches import TwoGenerationCache
+from compressor.pipeline.repeated_sentences import exactness_of, find_repeats
 from compressor.scoring.base import Query, Scores, UnitBatch
-from compressor.scoring.token_index import NAME, NUMBER, terms
+from compressor.scoring.token_index import TokenIndex, terms
 from compressor.text.reasoning_phrases import ReasoningKind, classify_sentence
-from compressor.text.segmenters.base import UnitFlag
+from compressor.text.segmenters.base import SegmentedText, UnitFlag
 
 AGENT_KINDS = ("assistant", "thinking")
 
@@ -48,14 +50,78 @@ CONCLUSION_BONUS = 0.7
 MIN_TRACE_SENTENCES = 8  # Shorter traces get no such bonus.
 MIN_CONCLUSION_WORDS = 4  # Shorter sentences cannot be the conclusion.
 
-#: Bounds on the search for repeats, so that its time grows linearly.
-MAX_COMPARED_SENTENCES = 4_000
-MAX_POSTINGS = 6  # Each word pair leads to so many of the newest sentences that have it.
+MAX_COMPARED_SENTENCES = 4_000  # Only the newest are searched for repeats.
 
 #: A sentence restates a text that stays, such as the question, if at least this fraction of its terms stands in it.
 RESTATED_OVERLAP = 0.8
+MIN_RESTATED_TERMS = 4  # A sentence with fewer terms restates nothing.
+MIN_TERM_CHARS = 4  # Shorter terms do not count.
 MAX_RETAINED_CHARS = 2_000  # Longer texts have most terms by chance, so they are not compared.
 MAX_RETAINED_TEXTS = 16  # Only the newest texts are compared.
+
+_FACTORS = np.ones(len(ReasoningKind), np.float32)
+_FACTORS[list(SCORE_FACTORS)] = list(SCORE_FACTORS.values())
+_BONUSES = np.zeros(len(ReasoningKind), np.float32)
+_BONUSES[list(SCORE_BONUSES)] = list(SCORE_BONUSES.values())
+
+
+@dataclass(frozen=True, slots=True)
+class _Trace:
+    """What the sentences of one text are, whatever context it is in.
+
+    Attributes:
+        layout: The text and its units.
+        kinds: [units] the kind of each unit.
+        terms: The distinct terms of the neutral units that have enough of them to restate something.
+    """
+
+    layout: SegmentedText
+    kinds: npt.NDArray[np.uint8]
+    terms: tuple[tuple[int, frozenset[str]], ...]
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes besides the text."""
+        return 10 * len(self.kinds) + sum(200 + 60 * len(terms) for _, terms in self.terms)
+
+
+class _TraceReader:
+    """Reads the sentences of new texts.
+
+    Args:
+        index: The tokens of all units.
+    """
+
+    def __init__(self, index: TokenIndex) -> None:
+        self._index = index
+
+    def read(self, layout: SegmentedText, start: int) -> _Trace:
+        """Returns what the sentences of a text are, whose units have the numbers from `start` on."""
+        headers = (layout.flags & np.uint16(UnitFlag.HEADER)).tolist()
+        kinds = np.full(len(headers), ReasoningKind.NEUTRAL, np.uint8)
+        long_terms = []
+        for unit, (first, last) in enumerate(layout.spans.tolist()):
+            if headers[unit]:
+                continue
+            kinds[unit] = kind = classify_sentence(layout.text[first:last])
+            if kind == ReasoningKind.NEUTRAL and len(own := self._long_terms(start + unit)) >= MIN_RESTATED_TERMS:
+                long_terms.append((unit, own))
+        return _Trace(layout, kinds, tuple(long_terms))
+
+    @cached_property
+    def _tokens(self) -> tuple[list[int], list[int]]:
+        """All tokens, and where those of each unit end, with a zero at the end for the unit before the first."""
+        return self._index.token.tolist(), [*np.cumsum(self._index.lengths).tolist(), 0]
+
+    def _long_terms(self, unit: int) -> frozenset[str]:
+        """Returns the distinct terms of a unit that count as restated."""
+        tokens, ends = self._tokens
+        found = set[str]().union(*map(self._index.terms.__getitem__, tokens[ends[unit - 1] : ends[unit]]))
+        return frozenset([term for term in found if len(term) >= MIN_TERM_CHARS])
+
+
+_traces: TwoGenerationCache[_Trace] = TwoGenerationCache(8 << 20)
+_retained: TwoGenerationCache[frozenset[str]] = TwoGenerationCache(2 << 20)
 
 
 def find_reasoning(units: UnitBatch, query: Query | None = None) -> npt.NDArray[np.uint8]:
@@ -69,21 +135,27 @@ def find_reasoning(units: UnitBatch, query: Query | None = None) -> npt.NDArray[
         The `ReasoningKind` of each unit, shape [units]; NEUTRAL for units of other texts.
     """
     out = np.full(len(units), ReasoningKind.NEUTRAL, np.uint8)
-    spoken = _spoken(units)
-    short = [text for text in query.retained_text if len(text) <= MAX_RETAINED_CHARS] if query is not None else []
-    retained = [set(terms(text)) for text in short[-MAX_RETAINED_TEXTS:]]
-    headers = units.flags & np.uint16(UnitFlag.HEADER)
-    for unit in spoken.tolist():
-        if headers[unit]:
+    retained = _retained_terms(query)
+    all_retained = frozenset[str]().union(*retained)
+    starts = units.starts.tolist()
+    reader = _TraceReader(units.index)
+    for number, source in enumerate(units.sources):
+        if source.kind not in AGENT_KINDS:
             continue
-        layout = units.sources[units.source_indices[unit]].layout
-        start, end = layout.spans[unit - units.starts[units.source_indices[unit]]].tolist()
-        text = layout.text[start:end]
-        kind = classify_sentence(text)
-        if kind == ReasoningKind.NEUTRAL and retained and _restates(text, retained):
-            kind = ReasoningKind.CONNECTIVE
-        out[unit] = kind
-    out[_repeats(units, spoken, out)] = ReasoningKind.REPEAT
+        start = starts[number]
+        trace = _traces.get(source.layout.text)
+        if trace is None or trace.layout is not source.layout:
+            trace = reader.read(source.layout, start)
+            _traces.put(source.layout.text, trace, trace.size)
+        out[start : starts[number + 1]] = trace.kinds
+        if retained:
+            for unit, own in trace.terms:
+                least = RESTATED_OVERLAP * len(own)
+                if len(own & all_retained) >= least and any(len(own & other) >= least for other in retained):
+                    out[start + unit] = ReasoningKind.CONNECTIVE
+    spoken = _spoken(units)[-MAX_COMPARED_SENTENCES:]
+    overlaps = np.where(out > ReasoningKind.NEUTRAL, FINDING_REPEAT_OVERLAP, REPEAT_OVERLAP)
+    out[find_repeats(units.index, spoken, overlaps)] = ReasoningKind.REPEAT
     return out
 
 
@@ -101,36 +173,43 @@ def reweight_reasoning(scores: Scores, units: UnitBatch, query: Query | None = N
     if not len(spoken):
         return scores
     kinds = find_reasoning(units, query)
-    factor, bonus = np.ones(len(ReasoningKind), np.float32), np.zeros(len(ReasoningKind), np.float32)
-    factor[list(SCORE_FACTORS)] = list(SCORE_FACTORS.values())
-    bonus[list(SCORE_BONUSES)] = list(SCORE_BONUSES.values())
-    factors, bonuses = factor[kinds], bonus[kinds]
-    names = np.bincount(units.index.unit[_exact(units)], minlength=len(units)) > 0
-    factors[(kinds == ReasoningKind.NEUTRAL) & ~names] = UNSPECIFIC_FACTOR
-    ends = _conclusions(units, kinds)
+    lengths = units.index.lengths[spoken]
+    factors, bonuses = _FACTORS[kinds[spoken]], _BONUSES[kinds[spoken]]
+    factors[(kinds[spoken] == ReasoningKind.NEUTRAL) & ~_has_exact_words(units.index, spoken)] = UNSPECIFIC_FACTOR
+    ends = np.searchsorted(spoken, _conclusions(units, kinds))
     factors[ends], bonuses[ends] = 1, np.maximum(bonuses[ends], CONCLUSION_BONUS)
-    own, worded = scores[spoken], units.index.lengths[spoken] > 0
-    good = float(np.quantile(own[worded], GOOD_QUANTILE)) if worded.any() else 0.0
+    own, worded = scores[spoken], lengths > 0
+    good = _good_score(own[worded])
     if good <= 0:  # The scorer found nothing in the trace, so its findings count as much as the average unit.
         good = float(scores.mean())
     out = scores.astype(np.float32, copy=True)
-    out[spoken] = own * factors[spoken] + np.float32(good) * bonuses[spoken] * worded
+    out[spoken] = own * factors + np.float32(good) * bonuses * worded
     return out
 
 
-def _conclusions(units: UnitBatch, kinds: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+def _good_score(scores: Scores) -> float:
+    """Returns the quantile that counts as the score of a good sentence, or 0, as `np.quantile` does."""
+    if not len(scores):
+        return 0.0
+    place = (len(scores) - 1) * GOOD_QUANTILE
+    below = int(place)
+    fraction = np.float32(place - below)
+    ordered = np.sort(scores)
+    low, high = ordered[below], ordered[min(below + 1, len(ordered) - 1)]
+    gap = high - low
+    return float(low + gap * fraction if fraction < 0.5 else high - gap * (np.float32(1) - fraction))
+
+
+def _conclusions(units: UnitBatch, kinds: npt.NDArray[np.uint8]) -> list[int]:
     """Returns the last unit of each long trace that is neither talk nor plan."""
     can_be = (kinds >= ReasoningKind.NEUTRAL) & (units.index.lengths >= MIN_CONCLUSION_WORDS)
-    out = []
-    for i, source in enumerate(units.sources):
-        start, stop = int(units.starts[i]), int(units.starts[i + 1])
-        if (
-            source.kind in AGENT_KINDS
-            and stop - start >= MIN_TRACE_SENTENCES
-            and (found := np.flatnonzero(can_be[start:stop])).size
-        ):
-            out.append(start + int(found[-1]))
-    return np.array(out, np.int64)
+    out, starts = [], units.starts.tolist()
+    for source, start, stop in zip(units.sources, starts, starts[1:], strict=False):
+        if source.kind in AGENT_KINDS and stop - start >= MIN_TRACE_SENTENCES:
+            last = int(can_be[start:stop][::-1].argmax())
+            if can_be[stop - 1 - last]:
+                out.append(stop - 1 - last)
+    return out
 
 
 def _spoken(units: UnitBatch) -> npt.NDArray[np.int64]:
@@ -139,82 +218,28 @@ def _spoken(units: UnitBatch) -> npt.NDArray[np.int64]:
     return np.flatnonzero(speech[units.source_indices]) if speech.any() else np.zeros(0, np.int64)
 
 
-def _restates(text: str, retained: Iterable[set[str]]) -> bool:
-    own = {t for t in terms(text) if len(t) > 3}
-    return len(own) > 3 and any(len(own & other) >= RESTATED_OVERLAP * len(own) for other in retained)
-
-
-def _repeats(units: UnitBatch, spoken: npt.NDArray[np.int64], kinds: npt.NDArray[np.uint8]) -> list[int]:
-    """Returns the units that a newer one repeats, judged by the fraction of their word pairs that it has.
-
-    A unit with a number, name or identifier that the newer one lacks is no repeat: `f(3) = 9` does not repeat
-    `f(2) = 4`.
-    """
-    n = len(units)
-    unit, pair, words = _pairs(units, spoken[-MAX_COMPARED_SENTENCES:])
-    times = np.bincount(pair)
-    total = np.bincount(unit, minlength=n)
-    need = np.where(kinds > ReasoningKind.NEUTRAL, FINDING_REPEAT_OVERLAP, REPEAT_OVERLAP) * total
-    can = (np.bincount(unit[times[pair] > 1], minlength=n) >= need) & (total > 0)
-    useful = np.zeros(len(times), np.bool_)  # Pairs that may show that a unit repeats another.
-    useful[pair[can[unit]]] = True
-    chosen = (useful & (times > 1))[pair]
-    unit, pair = unit[chosen], pair[chosen]
-    postings: dict[int, list[int]] = {}
-    out: list[int] = []
-    starts, ends = np.flatnonzero(np.diff(unit, prepend=-1)), np.flatnonzero(np.diff(unit, append=-1)) + 1
-    for start, end in zip(starts[::-1].tolist(), ends[::-1].tolist(), strict=True):
-        this, pairs = int(unit[start]), pair[start:end].tolist()
-        if can[this]:
-            found = Counter(u for p in pairs for u in postings.get(p, ())).most_common(3)
-            like = [u for u, count in found if count >= need[this]]
-            if like and any(words(this, True) <= words(u, False) for u in like):
-                out.append(this)
-                continue  # Only the newest of equal units gets postings, so it stands for all of them.
-        for p in pairs:
-            have = postings.setdefault(p, [])
-            if len(have) < MAX_POSTINGS:
-                have.append(this)
+def _retained_terms(query: Query | None) -> list[frozenset[str]]:
+    """Returns the terms of each text that stays and that sentences may restate."""
+    if query is None:
+        return []
+    out = []
+    for text in [text for text in query.retained_text if len(text) <= MAX_RETAINED_CHARS][-MAX_RETAINED_TEXTS:]:
+        found = _retained.get(text)
+        if found is None:
+            found = frozenset(terms(text))
+            _retained.put(text, found, 100 * len(found))
+        out.append(found)
     return out
 
 
-def _pairs(
-    units: UnitBatch, which: npt.NDArray[np.int64]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Callable[[int, bool], set[int]]]:
-    """Returns the distinct pairs of neighbouring words of some units, ignoring case.
-
-    Returns:
-        The unit and the number of each pair, in order of units, and a function that returns the words of a unit, or
-        only its exact strings. The first word of a unit makes a pair of its own only in a short unit.
-    """
-    index = units.index
-    mine = np.zeros(len(units), np.bool_)
-    mine[which] = True
-    at = np.flatnonzero(mine[index.unit])
-    names, used = list(index.vocabulary), np.unique(index.token[at])
-    same, lower = np.zeros(len(names), np.int64), dict[str, int]()
-    same[used] = [lower.setdefault(names[i].lower(), i) for i in used.tolist()]
-    unit, word = index.unit[at].astype(np.int64), same[index.token[at]]
-    first = np.diff(unit, prepend=-1) > 0
-    before = np.where(first, 0, np.roll(word, 1) + 1)
-    pair = np.unique(before * (len(same) + 1) + word, return_inverse=True)[1].reshape(-1)
-    keep = ~first | (index.lengths[unit] <= 2)
-    size = max(1, len(pair))
-    keys = np.unique(unit[keep] * size + pair[keep])
-    exact = _exact(units)
-    ends = np.cumsum(index.lengths)
-
-    def words(of: int, only_exact: bool) -> set[int]:
-        span = slice(int(ends[of] - index.lengths[of]), int(ends[of]))
-        tokens = index.token[span][exact[span]] if only_exact else index.token[span]
-        return set(same[tokens].tolist())
-
-    return keys // size, keys % size, words
-
-
-def _exact(units: UnitBatch) -> npt.NDArray[np.bool_]:
-    """Returns which index entries are numbers, identifiers, or names that are not a unit's first word."""
-    index = units.index
-    kinds = index.kinds[index.token]
-    out: npt.NDArray[np.bool_] = (kinds >= NUMBER) | ((kinds == NAME) & (np.diff(index.unit, prepend=-1) == 0))
+def _has_exact_words(index: TokenIndex, which: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Returns which of some units have a number, an identifier, or a name that is not their first word."""
+    exactness = exactness_of(index)[index.token]
+    ends = np.cumsum(index.lengths, dtype=np.int64)
+    starts = ends - index.lengths
+    first = starts[index.lengths > 0]
+    exactness[first] = exactness[first] > 1
+    count = np.cumsum(exactness > 0)
+    count = np.concatenate((np.zeros(1, np.int64), count))
+    out: npt.NDArray[np.bool_] = count[ends[which]] > count[starts[which]]
     return out

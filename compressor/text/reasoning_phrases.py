@@ -7,8 +7,12 @@ from __future__ import annotations
 
 import re
 from enum import IntEnum
+from functools import lru_cache
+from typing import Any
 
 from compressor.caches import TwoGenerationCache
+from compressor.native import load_kernel
+from compressor.text.phrase_automaton import PhraseAutomaton
 
 
 class ReasoningKind(IntEnum):
@@ -23,18 +27,27 @@ class ReasoningKind(IntEnum):
     RESULT = 6
 
 
+_KINDS = tuple(ReasoningKind)
+UNDECIDED = -1  # by the native kernel, which leaves a sentence to the code here
 MAX_READ_CHARS = 1_000  # characters of a sentence that are read
 
-_CLAUSE = re.compile(r"(?<=[.!?:;…])\s+|\n+|\s+[—–]\s+")
-_BULLET = re.compile(r"(?:</?think(?:ing)?>|[\s>*#_`-]|\(?\d{1,3}[.)]\s)+")
-_OPENER = re.compile(
-    r"(?:okay|ok|so|well|hm+|wait|hold on|actually|alright|all right|right|now|but|and|then|also|oh|ah|aha|anyway|"
-    r"again|great|perfect|good|sure|yes|no|yeah|indeed|next|first(?:ly)?|second(?:ly)?|finally|"
-    r"let'?s see|let me see|i (?:think|guess|suppose|believe|feel)(?: that| like)?(?= \w+ \w+ \w+))\b[\s,.!…—-]*",
-)
+_STOPS, _DASHES = ".!?:;…", "—–"
+_CLAUSE = re.compile(rf"(?<=[{_STOPS}])\s+|\n+|\s+[{_DASHES}]\s+")
+_FILLERS = " .!?,:;"  # A clause of these alone says nothing.
+_BULLET_PATTERN = r"(?:</?think(?:ing)?>|[\s>*\#_`-]|\(?\d{1,3}[.)]\s)+"
+_BULLET = re.compile(_BULLET_PATTERN)
+_OPENING_WORDS = r"""
+    (?:okay|ok|so|well|hm+|wait|hold\ on|actually|alright|all\ right|right|now|but|and|then|also|oh|ah|aha
+    |anyway|again|great|perfect|good|sure|yes|no|yeah|indeed|next|first(?:ly)?|second(?:ly)?|finally|let'?s\ see
+    |let\ me\ see)\b"""
+#: It opens a clause only before three words: "I think that will do" is all there is.
+_BELIEF = r"i\ (?:think|guess|suppose|believe|feel)(?:\ that|\ like)?\b"
+_THREE_WORDS = r"\ \w+\ \w+\ \w+"
+_PAUSE = r"[\s,.!…—-]*"
+_OPENER = re.compile(rf"(?:{_OPENING_WORDS}|{_BELIEF}(?={_THREE_WORDS})){_PAUSE}", re.X)
 #: Talk about the thinking itself, repetitions of the task and politeness, at the start of a clause.
-_TALK = re.compile(
-    r"""(?:i\ (?:really\ )?(?:need|have|want|should|must)\ (?:to\ )?|let\ (?:me|us)\ |let'?s\ |i'?(?:ll|\ will)\ |
+_TALK_PATTERN = r"""
+    (?:i\ (?:really\ )?(?:need|have|want|should|must)\ (?:to\ )?|let\ (?:me|us)\ |let'?s\ |i'?(?:ll|\ will)\ |
         (?:just\ )?to\ )
       (?:just\ |quickly\ |carefully\ |first\ )*
       (?:think|see|consider|recall|reconsider|rethink|reread|re-\w+|recheck|double[- ]check|triple[- ]check|verify|
@@ -51,19 +64,20 @@ _TALK = re.compile(
         (?:good|interesting|fair|great|tricky|confusing|strange|odd|weird|important|right|fine|ok))\W*(?:\w+\W*){0,4}$
     | (?:please\ )?(?:let\ me\ know|feel\ free|don't\ hesitate)\b
     | i\ hope\ (?:this|that|it)\b | (?:is\ there\ )?anything\ else\b | (?:i'm\ |i\ am\ |i'd\ be\ )?happy\ to\ help
-    | you're\ welcome | thank(?:s|\ you)\b[^,;:]{0,40}$ | i\ understand\b[^,;:]{0,40}$""",
-    re.X,
-)
-_PLAN = re.compile(
-    r"""(?:(?:i|we)(?:'(?:ll|d|m\ going\ to|re\ going\ to)|\ (?:will|would|should|shall|need\ to|have\ to|must|could|
-        might|can|want\ to|am\ going\ to|are\ going\ to|plan\ to))\b(?!'t|\ ?not)
-    | let\ (?:me|us)\b | let'?s\b | (?:my|the)\ (?:plan|approach|next\ step|idea|strategy)\ (?:is|would|will)\b
+    | you're\ welcome | thank(?:s|\ you)\b[^,;:]{0,40}$ | i\ understand\b[^,;:]{0,40}$"""
+_TALK = re.compile(_TALK_PATTERN, re.X)
+#: "I will", but not "I will not".
+_MODAL_PATTERN = r"""
+    (?:i|we)(?:'(?:ll|d|m\ going\ to|re\ going\ to)|\ (?:will|would|should|shall|need\ to|have\ to|must|could|
+        might|can|want\ to|am\ going\ to|are\ going\ to|plan\ to))\b"""
+_NEGATION = r"(?:'t|\ ?not)"
+_PLAN_PATTERN = r"""
+    (?:let\ (?:me|us)\b | let'?s\b | (?:my|the)\ (?:plan|approach|next\ step|idea|strategy)\ (?:is|would|will)\b
     | (?:step|phase)\ \d+ | (?:maybe|perhaps|possibly)\ (?:i|we|it|the|there|this|that)\b | what\ if\b
-    | (?:to\ do\ (?:this|that|so)|for\ (?:this|that))\b,?\ (?:i|we)\b)""",
-    re.X,
-)
-_DECISION = re.compile(
-    r"""\b(?:decid(?:ed?|ing)|decision|conclud(?:e|ed)\ to|opt(?:ed|ing)?\ for|settl(?:e|ed|ing)\ (?:on|for)
+    | (?:to\ do\ (?:this|that|so)|for\ (?:this|that))\b,?\ (?:i|we)\b)"""
+_PLAN = re.compile(rf"{_MODAL_PATTERN}(?!{_NEGATION})|{_PLAN_PATTERN}", re.X)
+_DECISION_PATTERN = r"""
+    \b(?:decid(?:ed?|ing)|decision|conclud(?:e|ed)\ to|opt(?:ed|ing)?\ for|settl(?:e|ed|ing)\ (?:on|for)
     | (?:go|going|went|stick|sticking|stuck)\ (?:with|for)
     | recommend(?:ed|s|ation)? | on\ balance | agreed\ (?:to|that|on)
     | (?:i|we)(?:'ll|\ will|\ should|\ must)?\ (?:choose|chose|pick|picked|prefer|keep|kept
@@ -71,11 +85,10 @@ _DECISION = re.compile(
     | (?:use|using|used|do|done)\b[^.?!]{1,60}\b(?:instead|rather\ than) | instead\ of | rather\ than
     | (?:is|are|was|seems|looks)\ (?:the\ )?(?:best|better|safest|simplest|right|cleanest)\ (?:option|choice|approach|
         fix|way|one|place|than|to)\b | (?:must|should)\ (?:not|never|always)\b
-    | (?:the\ )?user\ (?:confirmed|agreed|approved|accepted|declined|prefers|chose))\b""",
-    re.X,
-)
-_FAILED = re.compile(
-    r"""\b(?:fail(?:s|ed|ing|ures?)?|(?:did|does|do|was|were|is|has|have|would|wo|ca|could)(?:n't|\ not)\ (?:
+    | (?:the\ )?user\ (?:confirmed|agreed|approved|accepted|declined|prefers|chose))\b"""
+_DECISION = re.compile(_DECISION_PATTERN, re.X)
+_FAILED_PATTERN = r"""
+    \b(?:fail(?:s|ed|ing|ures?)?|(?:did|does|do|was|were|is|has|have|would|wo|ca|could)(?:n't|\ not)\ (?:
         work|help|match|fix|change|apply|compile|find|exist|hold|return|contain|able|found|enough|import|resolve|solve
         |have\ worked|the\ (?:cause|problem|issue|answer))
     | could(?:n't|\ not)|cannot|can't|unable\ to|impossible|no\ (?:such|luck|effect|results?|matches)
@@ -85,14 +98,13 @@ _FAILED = re.compile(
     | (?:changed|change|did|does|do|made|makes?|gave|gives|yield(?:s|ed)|return(?:s|ed)|found|show(?:s|ed)|brought|had)
         \ (?:absolutely\ )?(?:nothing|no)\b | (?:went|goes|go|leads?|led)\ nowhere | to\ no\ avail | in\ vain
     | no\ longer | without\ (?:success|effect|luck|any) | no\ (?:difference|change|improvement) | nope
-    | is\ not\ (?:it|the) | still\ (?:missing|there|red|the\ same|\w+ing))\b""",
-    re.X,
-)
-_RESULT = re.compile(
-    r"""\b(?:(?:the|our|my|its|a)\ (?:\w+\ )?
+    | is\ not\ (?:it|the) | still\ (?:missing|there|red|the\ same|\w+ing))\b"""
+_FAILED = re.compile(_FAILED_PATTERN, re.X)
+_RESULT_PATTERN = r"""\b(?:final\ )?(?:answer|result|conclusion|outcome)\s*[:=]
+    | \b(?:(?:the|our|my|its|a)\ (?:\w+\ )?
           (?:answer|result|solution|root\ cause|cause|culprit|bug|fix|total|sum|value|conclusion)
           \b[^.?!,;:]{0,40}?\b(?:is|was|are|were|equals|comes?\ from|lies?|lives?|becomes?)
-    | (?:the|real|actual)\ (?:problem|issue)\ (?:is|was|lies) | (?:final\ )?(?:answer|result|conclusion|outcome)\s*[:=]
+    | (?:the|real|actual)\ (?:problem|issue)\ (?:is|was|lies)
     | therefore|thus|hence|in\ (?:conclusion|summary|short|total)|to\ (?:summari[sz]e|conclude|sum\ up)|overall
     | (?:i|we)(?:'ve|\ have)?\ (?:now\ |just\ |successfully\ )*(?:conclude|found|confirmed|verified|fixed|solved|
         proved|booked|cancell?ed|updated|created|added|changed|removed|replaced|implemented|established|learned|measured|sent)
@@ -102,26 +114,65 @@ _RESULT = re.compile(
         worked|succeed(?:s|ed)?|compiles|matches)
     | passed|confirmed|verified|fixed|resolved|solved|succeeded|successfully|works\ now|now\ works
     | (?:has|have)\ (?:now\ )?been\ \w+ed|as\ expected|q\.?e\.?d
-    | (?:is|was|are|were)\ (?:caused|triggered)\ by|because\ of|due\ to|so\ the\ (?:answer|result))(?:\b|(?<=[:=]))
-    | \\boxed\b""",
-    re.X,
-)
-_HYPOTHETICAL = re.compile(
-    r"\b(?:if|unless|whether|might|may|maybe|perhaps|possibly|could|would|should|in case|suppose|assum\w+|to see"
-    r"|to check|make sure|ensure|hopefully|probably)\b",
-)
-_BREAK = re.compile(r"[,;:]|\bbut\b|\bso\b")
+    | (?:is|was|are|were)\ (?:caused|triggered)\ by|because\ of|due\ to|so\ the\ (?:answer|result))\b
+    | \\boxed\b"""
+_RESULT = re.compile(_RESULT_PATTERN, re.X)
+_HYPOTHETICAL_PATTERN = r"""\b(?:if|unless|whether|might|may|maybe|perhaps|possibly|could|would|should|in\ case|suppose
+    |assum\w+|to\ see|to\ check|make\ sure|ensure|hopefully|probably)\b"""
+_HYPOTHETICAL = re.compile(_HYPOTHETICAL_PATTERN, re.X)
+_BREAK_PATTERN = r"[,;:]|\bbut\b|\bso\b"
+_BREAK = re.compile(_BREAK_PATTERN)
+#: The patterns as the native kernel has them: those of a group are matched together.
+PHRASE_GROUPS = {
+    "find": {
+        "result": _RESULT_PATTERN,
+        "decision": _DECISION_PATTERN,
+        "failed": _FAILED_PATTERN,
+        "hypothetical": _HYPOTHETICAL_PATTERN,
+        "break": _BREAK_PATTERN,
+    },
+    "start": {
+        "talk": _TALK_PATTERN,
+        "plan": _PLAN_PATTERN,
+        "modal": _MODAL_PATTERN,
+        "negated": _MODAL_PATTERN + _NEGATION,
+    },
+    "bullet": {"bullet": _BULLET_PATTERN},
+    "opener": {"opening": _OPENING_WORDS, "belief": _BELIEF},
+    "pause": {"pause": _PAUSE},
+    "words": {"words": _THREE_WORDS},
+}
+
 _kinds: TwoGenerationCache[ReasoningKind] = TwoGenerationCache()
+
+
+@lru_cache(1)
+def phrase_matcher() -> Any:
+    """Returns the native matcher of the phrases, or None. It is made when the first sentence is read."""
+    kernel = load_kernel("phrases")
+    if kernel is None:
+        return None
+    numbers = {kind.name: int(kind) for kind in ReasoningKind}
+    return kernel.PhraseMatcher(PhraseAutomaton(PHRASE_GROUPS), numbers, _STOPS, _DASHES, _FILLERS)
 
 
 def classify_sentence(text: str) -> ReasoningKind:
     """Returns the kind of a sentence (or a few of them): the highest kind of its clauses, never REPEAT."""
-    kind = _kinds.get(text)
+    plain = text[:MAX_READ_CHARS].lower().replace("’", "'")
+    matcher = phrase_matcher()
+    found = matcher.classify(plain) if matcher is not None else UNDECIDED
+    if found != UNDECIDED:
+        return _KINDS[found]
+    kind = _kinds.get(plain)
     if kind is None:
-        plain = text[:MAX_READ_CHARS].lower().replace("’", "'")
-        kind = max((_clause(c) for c in _CLAUSE.split(plain) if c.strip()), default=ReasoningKind.NEUTRAL)
-        _kinds.put(text, kind, 100 + len(text))
+        kind = classify_plain(plain)
+        _kinds.put(plain, kind, 100)
     return kind
+
+
+def classify_plain(plain: str) -> ReasoningKind:
+    """Returns the kind of a sentence in lower case; the reference for the native matcher."""
+    return max((_clause(c) for c in _CLAUSE.split(plain) if c.strip()), default=ReasoningKind.NEUTRAL)
 
 
 def _clause(text: str) -> ReasoningKind:
@@ -132,7 +183,7 @@ def _clause(text: str) -> ReasoningKind:
     opened = False
     while (m := _OPENER.match(start)) is not None:
         start, opened = start[m.end() :], True
-    if not start.strip(" .!?,:;"):
+    if not start.strip(_FILLERS):
         return ReasoningKind.CONNECTIVE  # only "Okay." or "Hmm, wait", or only punctuation
     if _TALK.match(start):
         return ReasoningKind.CONNECTIVE

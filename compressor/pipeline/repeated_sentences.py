@@ -1,0 +1,135 @@
+"""Finds sentences that a newer one repeats, judged by the fraction of their pairs of neighbouring words that it has.
+
+A sentence with a number, name or identifier that the newer one lacks is no repeat: `f(3) = 9` does not repeat
+`f(2) = 4`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import numpy.typing as npt
+
+from compressor.native import load_kernel
+from compressor.scoring.token_index import NAME, NUMBER, TokenIndex
+
+MAX_POSTINGS = 6  # Each word pair leads to so many of the newest sentences that have it.
+
+#: How exact a word is by its class: 2 if it is a number or identifier, 1 if it is a name where it is not a unit's first
+#: word, which may be written like one.
+_EXACTNESS = np.zeros(256, np.uint8)
+_EXACTNESS[NUMBER:] = 2
+_EXACTNESS[NAME] = 1
+
+_Ints = npt.NDArray[np.int64]
+
+
+def exactness_of(index: TokenIndex) -> npt.NDArray[np.uint8]:
+    """Returns [vocabulary] how exact each token is: 2 always, 1 unless it is the first of its unit, 0 not."""
+    return _EXACTNESS[index.kinds]
+
+
+def find_repeats(index: TokenIndex, which: _Ints, overlaps: npt.NDArray[np.float64]) -> list[int]:
+    """Returns the units that a newer one repeats. Time grows linearly with their tokens.
+
+    Args:
+        index: The tokens of all units.
+        which: The units that are compared, ascending.
+        overlaps: [units] the fraction of a unit's word pairs that another must have for it to be a repeat.
+    """
+    ends = np.cumsum(index.lengths, dtype=np.int64)
+    return _find(index.token, ends, which, overlaps, _lower_labels(index, which), exactness_of(index), MAX_POSTINGS)
+
+
+def _lower_labels(index: TokenIndex, which: _Ints) -> npt.NDArray[np.int32]:
+    """Returns [vocabulary] numbers that are the same for tokens of some units that differ only in case."""
+    mine = np.zeros(len(index.lengths), np.bool_)
+    mine[which] = True
+    used = np.zeros(len(index.kinds), np.bool_)
+    used[index.token[np.repeat(mine, index.lengths)]] = True
+    names, out, labels = list(index.vocabulary), np.zeros(len(index.kinds), np.int32), dict[str, int]()
+    out[used] = [labels.setdefault(names[i].lower(), i) for i in np.flatnonzero(used).tolist()]
+    return out
+
+
+def compare_pairs(
+    tokens: npt.NDArray[np.int32],
+    ends: _Ints,
+    which: _Ints,
+    overlaps: npt.NDArray[np.float64],
+    labels: npt.NDArray[np.int32],
+    exactness: npt.NDArray[np.uint8],
+    max_postings: int,
+) -> list[int]:
+    """Returns the units that a newer one repeats, the newest first; the reference for the native kernel `repeats`.
+
+    The first word of a short unit is a pair as well.
+
+    Args:
+        tokens: The tokens of all units, in order.
+        ends: [units] where the tokens of each unit end.
+        which: The units that are compared, ascending.
+        overlaps: [units] the fraction of a unit's word pairs that another must have for it to be a repeat.
+        labels: [vocabulary] the same for tokens that count as the same word.
+        exactness: [vocabulary] see `exactness_of`.
+        max_postings: Each pair leads to so many of the newest units that have it.
+    """
+    n, lengths = len(ends), np.diff(ends, prepend=0)
+    mine = np.zeros(n, np.bool_)
+    mine[which] = True
+    entries = np.repeat(mine, lengths)
+    own, unit = tokens[entries], np.repeat(np.arange(n), lengths)[entries]
+    used, same, first_of = np.zeros(len(labels), np.bool_), np.zeros(len(labels), np.int64), dict[int, int]()
+    used[own] = True
+    numbers = np.flatnonzero(used)
+    same[numbers] = [
+        first_of.setdefault(label, i) for label, i in zip(labels[used].tolist(), numbers.tolist(), strict=True)
+    ]
+    unit, pair = _distinct_pairs(unit, same[own], lengths, len(labels) + 1)
+
+    def words(of: int, only_exact: bool) -> set[int]:
+        span = tokens[ends[of] - lengths[of] : ends[of]]
+        if only_exact:
+            span = span[exactness[span] > (np.arange(len(span)) == 0)]
+        return set(same[span].tolist())
+
+    times = np.bincount(pair)
+    total = np.bincount(unit, minlength=n)
+    need = overlaps * total
+    can = (np.bincount(unit[times[pair] > 1], minlength=n) >= need) & (total > 0)
+    useful = np.zeros(len(times), np.bool_)  # Pairs that may show that a unit repeats another.
+    useful[pair[can[unit]]] = True
+    chosen = (useful & (times > 1))[pair]
+    unit, pair = unit[chosen], pair[chosen]
+    postings: dict[int, list[int]] = {}
+    out: list[int] = []
+    starts, stops = np.flatnonzero(np.diff(unit, prepend=-1)), np.flatnonzero(np.diff(unit, append=-1)) + 1
+    for start, stop in zip(starts[::-1].tolist(), stops[::-1].tolist(), strict=True):
+        this, pairs = int(unit[start]), pair[start:stop].tolist()
+        if can[this]:
+            found = Counter(u for p in pairs for u in postings.get(p, ())).most_common(3)
+            like = [u for u, count in found if count >= need[this]]
+            if like and any(words(this, True) <= words(u, False) for u in like):
+                out.append(this)
+                continue  # Only the newest of equal units gets postings, so it stands for all of them.
+        for p in pairs:
+            have = postings.setdefault(p, [])
+            if len(have) < max_postings:
+                have.append(this)
+    return out
+
+
+def _distinct_pairs(unit: _Ints, word: _Ints, lengths: _Ints, size: int) -> tuple[_Ints, _Ints]:
+    """Returns the unit and the number of each distinct pair of neighbouring words, in order of units, then words."""
+    first = np.diff(unit, prepend=-1) > 0
+    before = np.where(first, 0, np.roll(word, 1) + 1)
+    pair = np.unique(before * size + word, return_inverse=True)[1].reshape(-1)
+    keep = ~first | (lengths[unit] <= 2)
+    count = max(1, len(pair))
+    keys = np.unique(unit[keep] * count + pair[keep])
+    return keys // count, keys % count
+
+
+_kernel = load_kernel("repeats")
+_find = compare_pairs if _kernel is None else _kernel.compare_pairs
