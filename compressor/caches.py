@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, Generic, TypeVar
 
 from cachetools import LRUCache
@@ -100,8 +100,8 @@ class TwoGenerationCache(Generic[V]):
 
     def __init__(self, max_bytes: int = DEFAULT_CACHE_BYTES) -> None:
         self._half = max_bytes // 2
-        self._young: dict[str, V] = {}
-        self._old: dict[str, V] = {}
+        self._young: dict[Hashable, V] = {}
+        self._old: dict[Hashable, V] = {}
         self._held = 0
         self._lock = threading.Lock()
 
@@ -109,7 +109,7 @@ class TwoGenerationCache(Generic[V]):
         """Pickles the settings: a copy starts empty."""
         return type(self), (2 * self._half,)
 
-    def get(self, text: str) -> V | None:
+    def get(self, text: Hashable) -> V | None:
         """Returns the value of `text`, or None."""
         value = self._young.get(text)
         if value is None:
@@ -118,8 +118,14 @@ class TwoGenerationCache(Generic[V]):
                 self.put(text, value)
         return value
 
-    def put(self, text: str, value: V, weight: int = 0) -> None:
-        """Stores the value of `text`; `weight` is the size of the value in bytes."""
+    def put(self, text: Hashable, value: V, weight: int = 0) -> None:
+        """Stores the value of `text`.
+
+        Args:
+            text: The text, or a tuple with it.
+            value: The value.
+            weight: The size of the value in bytes, and of what a tuple holds.
+        """
         size = sys.getsizeof(text) + _ENTRY_BYTES + weight
         if size > self._half:
             return

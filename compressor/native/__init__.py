@@ -11,7 +11,7 @@ import os
 from types import ModuleType
 
 #: The kernels, by the names of their modules.
-KERNELS: tuple[str, ...] = ("relevance", "reuse_features")
+KERNELS: tuple[str, ...] = ("relevance", "reuse_features", "string_table", "words")
 _SWITCH = "COMPRESSOR_NATIVE"
 
 

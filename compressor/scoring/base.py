@@ -172,7 +172,7 @@ class UnitBatch:
     @cached_property
     def index(self) -> TokenIndex:
         """The words of the units, indexed once for the scorer and the reducer."""
-        return TokenIndex(self.texts())
+        return TokenIndex.of_layouts([s.layout for s in self.sources])
 
 
 class RelevanceModel(Protocol):

@@ -7,8 +7,8 @@ The formula is equation 3.15 of S. Robertson, H. Zaragoza, The Probabilistic Rel
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -67,8 +67,7 @@ class QueryTerms(dict[str, float]):
         return {form: own[term] for form, term in self.forms.items() if form not in own} | own
 
 
-@dataclass(frozen=True, slots=True)
-class PartTerms:
+class PartTerms(NamedTuple):
     """What one part of a query, or one of its tokens, asks for. It is shared between calls and never changed.
 
     Attributes:
@@ -152,9 +151,12 @@ def _token_terms(token: str, languages: tuple[str, ...], forms: tuple[str, ...])
         return PartTerms(shares, all_forms, ())
     if is_stop_word(token, languages):
         return NO_TERMS
-    words = [w for w in token.split("-") if w and not is_stop_word(w, languages)]  # `a-t-elle`
+    words = [token]
+    if "-" in token:
+        content = [w for w in token.split("-") if w and not is_stop_word(w, languages)]  # `a-t-elle`
+        words = words if len(content) == token.count("-") + 1 else content
     compounds = []
-    for word in [token] if len(words) == token.count("-") + 1 else words:
+    for word in words:
         kind, found = classify_token(word)
         for term in found:
             if term in STOP and "en" in languages:
@@ -194,36 +196,23 @@ def matches(
         the index has whole are further terms, after those of the query.
     """
     numbers = query.numbers() if isinstance(query, QueryTerms) else {t: i for i, t in enumerate(query)}
-    hit_token: list[int] = []
-    hit_term: list[int] = []
-    tokens_by_term = index.tokens_by_term
-    for t, n in numbers.items():
-        if found := tokens_by_term.get(t):
-            hit_token += found
-            hit_term += [n] * len(found)
+    tokens, places = index.find_terms(list(numbers))
+    columns = np.array(list(numbers.values()) or np.zeros(0), np.int32)[places]
     values = list(query.values())
-    if isinstance(query, QueryTerms):
-        for compound, weight in query.compounds.items():
-            if found := [index.vocabulary[s] for s in _spellings(compound) if s in index.vocabulary]:
-                hit_token += found
-                hit_term += [len(values)] * len(found)
-                values.append(weight)
+    if isinstance(query, QueryTerms) and query.compounds:
+        spellings = [(spelling, i) for i, c in enumerate(query.compounds) for spelling in _spellings(c)]
+        found = index.find([spelling for spelling, _ in spellings])
+        if (found >= 0).any():
+            compound = np.array([i for _, i in spellings], np.int32)[found >= 0]
+            distinct, column = np.unique(compound, return_inverse=True)
+            each = list(query.compounds.values())
+            tokens = np.concatenate([tokens, found[found >= 0]])
+            columns = np.concatenate([columns, (column.reshape(-1) + len(values)).astype(np.int32)])
+            values += [each[i] for i in distinct.tolist()]
+            order = np.argsort(tokens, kind="stable")
+            tokens, columns = tokens[order], columns[order]
     weights = np.array(values or np.zeros(0), np.float32)
-    if not hit_token:
-        return np.zeros(0, np.int64), np.zeros(0, np.int32), weights
-    # Expand each matching vocabulary entry to the units that have it.
-    tokens = np.array(hit_token, np.int32)
-    term = np.array(hit_term, np.int32)
-    order = np.argsort(tokens, kind="stable")
-    tokens, term = tokens[order], term[order]
-    first = np.searchsorted(tokens, np.arange(len(index.terms) + 1))
-    fan = np.diff(first)
-    where = np.flatnonzero(fan[index.token])
-    repeat = fan[index.token[where]]
-    units = np.repeat(index.unit[where], repeat).astype(np.int64)
-    start = first[index.token[where]]
-    offsets = np.arange(len(units)) - np.repeat(np.cumsum(repeat) - repeat, repeat)
-    return units, term[np.repeat(start, repeat) + offsets], weights
+    return *index.expand(tokens, columns), weights
 
 
 def _spellings(compound: str) -> list[str]:
