@@ -123,9 +123,9 @@ class _Text:
         place[mine] = np.arange(self.n)
         inside = place[index.unit] >= 0
         used, entry = np.unique(index.token[inside], return_inverse=True)
-        everything = list(index.vocabulary)
-        tokens = [everything[v] for v in used.tolist()]
-        parts = [index.terms[v] or ("",) for v in used.tolist()]
+        vocabulary, ids = index.memory.vocabulary, index.word_ids[used]
+        tokens = vocabulary.words(ids)
+        parts = [found or ("",) for found in vocabulary.terms(ids)]
         kinds = index.kinds[used].tolist()
         numbers = {t: i for i, t in enumerate(tokens)}
         extra: list[int] = []
