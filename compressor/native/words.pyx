@@ -102,6 +102,10 @@ cdef class Vocabulary:
             sizes[i] = <int32_t>(found.size() - before)
         return from_vector(found), lengths
 
+    def scan_all(self, parts):
+        """Returns for each text and its ranges what `scan` returns."""
+        return [self.scan(text, spans) for text, spans in parts]
+
     def scan_texts(self, texts):
         """Returns the words of several texts in order, and the number of words of each."""
         cdef vector[int32_t] found

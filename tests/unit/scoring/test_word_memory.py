@@ -50,10 +50,10 @@ def test_units_are_split_one_by_one(text: str) -> None:
 def test_words_of_a_layout_are_remembered_and_cannot_be_changed() -> None:
     memory = current_memory()
     layout = segment_text(LOG, "")
-    words, lengths = memory.unit_words(layout.text, layout.spans)
-    again = memory.unit_words(str(layout.text), layout.spans.copy())
-    assert again[0] is words and again[1] is lengths
-    assert memory.unit_words(layout.text, layout.spans[:2])[0] is not words
+    [(words, lengths)] = memory.unit_words([layout])
+    again, other, third = memory.unit_words([segment_text(LOG, ""), segment_text(LOG + "end", ""), layout])
+    assert again[0] is third[0] is words and again[1] is lengths and other[0] is not words
+    assert memory.unit_words([]) == []
     for array in (words, lengths, memory.text_words(LOG)):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 1
