@@ -27,7 +27,7 @@ cdef struct Numbers:
     Py_ssize_t size
 
 cdef size_t MAX_CLASSIFIED = 200  # characters of a word that its class and terms depend on
-cdef size_t ENTRY_BYTES = 150  # of a word or term, besides its characters: numbers, hash slots, a Python string
+cdef size_t ENTRY_BYTES = 180  # of a word or term, besides its characters: numbers, hash slots, a Python string
 
 
 @final
@@ -53,6 +53,8 @@ cdef class Vocabulary:
     cdef list term_tuples
     cdef vector[int32_t] scratch  # one for each word, -1 between calls
     cdef vector[int32_t] term_scratch
+    cdef vector[uint8_t] parts  # of the newest word, end to end
+    cdef vector[size_t] part_ends
     cdef vector[pair[uint32_t, uint32_t]] special
     cdef uint8_t[128] ascii  # 1: a character of words, 2: a joiner
     cdef object classify
@@ -99,6 +101,10 @@ cdef class Vocabulary:
             self.scan_range(text, start, end, found)
             sizes[i] = <int32_t>(found.size() - before)
         return from_vector(found), lengths
+
+    def scan_all(self, parts):
+        """Returns for each text and its ranges what `scan` returns."""
+        return [self.scan(text, spans) for text, spans in parts]
 
     def scan_texts(self, texts):
         """Returns the words of several texts in order, and the number of words of each."""
@@ -205,16 +211,14 @@ cdef class Vocabulary:
         """The number of a word of ASCII letters, digits, `_` and joiners; runs no Python code."""
         cdef uint32_t hashed = self.names.hash_of(word, size)
         cdef int32_t found = self.names.find(word, size, hashed)
-        cdef vector[uint8_t] terms
-        cdef vector[size_t] ends
         cdef size_t i, start = 0
         if found >= 0:
             return found
-        self.kind.push_back(classify_ascii(word, min(size, MAX_CLASSIFIED), terms, ends))
+        self.kind.push_back(classify_ascii(word, min(size, MAX_CLASSIFIED), self.parts, self.part_ends))
         self.shape.push_back(word_shape(word, size))
-        for i in range(ends.size()):
-            self.add_term(self.number_term(terms.data() + start, ends[i] - start))
-            start = ends[i]
+        for i in range(self.part_ends.size()):
+            self.add_term(self.number_term(self.parts.data() + start, self.part_ends[i] - start))
+            start = self.part_ends[i]
         return self.finish(word, size, hashed)
 
     cdef int32_t number_foreign(self, const uint8_t* word, size_t size) except -1:
@@ -258,13 +262,17 @@ cdef class Vocabulary:
         return 0
 
     cdef int32_t number(self, str word) except -1:
-        cdef bytes key = word.encode("utf-8", "surrogatepass")
-        cdef const uint8_t* data = <const uint8_t*><const char*>key
-        cdef size_t i, size = len(key)
-        for i in range(size):
-            if data[i] > 127 or self.ascii[data[i]] == 0:
-                return self.number_foreign(data, size)
-        return self.number_ascii(data, size) if size else self.number_foreign(data, size)
+        cdef bytes key
+        cdef const uint8_t* data
+        cdef Py_ssize_t i, size = PyUnicode_GET_LENGTH(word)
+        if PyUnicode_IS_ASCII(word) and size:
+            data = <const uint8_t*>PyUnicode_DATA(word)
+            for i in range(size):
+                if self.ascii[data[i]] == 0:
+                    return self.number_foreign(data, size)
+            return self.number_ascii(data, size)
+        key = word.encode("utf-8", "surrogatepass")
+        return self.number_foreign(<const uint8_t*><const char*>key, len(key))
 
     cdef uint32_t first_term(self, int32_t word) noexcept:
         if word == 0:
@@ -558,10 +566,15 @@ cdef object find_all(StringTable table, words):
     cdef vector[int32_t] found
     cdef const uint8_t* data
     cdef bytes key
+    cdef Py_ssize_t size
+    found.reserve(len(words))
     for word in words:
-        key = (<str>word).encode("utf-8", "surrogatepass")
-        data = <const uint8_t*><const char*>key
-        found.push_back(table.find(data, len(key), table.hash_of(data, len(key))))
+        if PyUnicode_IS_ASCII(<str?>word):
+            data, size = <const uint8_t*>PyUnicode_DATA(word), PyUnicode_GET_LENGTH(word)
+        else:
+            key = (<str>word).encode("utf-8", "surrogatepass")
+            data, size = <const uint8_t*><const char*>key, len(key)
+        found.push_back(table.find(data, size, table.hash_of(data, size)))
     return from_vector(found)
 
 

@@ -39,18 +39,7 @@ def find_repeats(index: TokenIndex, which: _Ints, overlaps: npt.NDArray[np.float
         overlaps: [units] the fraction of a unit's word pairs that another must have for it to be a repeat.
     """
     ends = np.cumsum(index.lengths, dtype=np.int64)
-    return _find(index.token, ends, which, overlaps, _lower_labels(index, which), exactness_of(index), MAX_POSTINGS)
-
-
-def _lower_labels(index: TokenIndex, which: _Ints) -> npt.NDArray[np.int32]:
-    """Returns [vocabulary] numbers that are the same for tokens of some units that differ only in case."""
-    mine = np.zeros(len(index.lengths), np.bool_)
-    mine[which] = True
-    used = np.zeros(len(index.kinds), np.bool_)
-    used[index.token[np.repeat(mine, index.lengths)]] = True
-    names, out, labels = list(index.vocabulary), np.zeros(len(index.kinds), np.int32), dict[str, int]()
-    out[used] = [labels.setdefault(names[i].lower(), i) for i in np.flatnonzero(used).tolist()]
-    return out
+    return _find(index.token, ends, which, overlaps, index.lower_ids, exactness_of(index), MAX_POSTINGS)
 
 
 def compare_pairs(

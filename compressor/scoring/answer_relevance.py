@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from compressor.scoring.base import Query, UnitBatch
 from compressor.scoring.bm25 import STOP
+from compressor.scoring.matrix_products import multiply
 from compressor.scoring.term_counts import K1, B
 from compressor.scoring.token_index import CODE, NAME, NUMBER, TOKEN, classify_token, stem
 from compressor.scoring.word_vectors import UNKNOWN_IDF, Floats, WordVectors, load_word_vectors
@@ -122,9 +123,9 @@ class _Text:
         place[mine] = np.arange(self.n)
         inside = place[index.unit] >= 0
         used, entry = np.unique(index.token[inside], return_inverse=True)
-        everything = list(index.vocabulary)
-        tokens = [everything[v] for v in used.tolist()]
-        parts = [index.terms[v] or ("",) for v in used.tolist()]
+        vocabulary, ids = index.memory.vocabulary, index.word_ids[used]
+        tokens = vocabulary.words(ids)
+        parts = [found or ("",) for found in vocabulary.terms(ids)]
         kinds = index.kinds[used].tolist()
         numbers = {t: i for i, t in enumerate(tokens)}
         extra: list[int] = []
@@ -353,5 +354,6 @@ def _unit(vectors: Floats) -> Floats:
 
 def _network(x: Floats, model: WordVectors) -> Floats:
     first, first_bias, second, second_bias = model.layers
-    out: Floats = np.tanh((x - model.mean) / model.scale @ first + first_bias) @ second + second_bias[0]
+    hidden = np.tanh(multiply((x - model.mean) / model.scale, first) + first_bias)
+    out: Floats = hidden @ second + second_bias[0]
     return out

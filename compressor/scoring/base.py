@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -161,18 +161,33 @@ class UnitBatch:
         lines = np.array([s.layout.kind == "log" for s in self.sources], np.bool_)[self.source_indices]
         lines &= self.index.lengths > 0
         if lines.any():
-            plain = np.isin(self.index.kinds, (WORD, NAME))[self.index.token]
-            codes = np.random.default_rng(0).integers(1, 1 << 40, len(self.index.kinds))
+            index = self.index
+            kinds = index.kinds[index.token]
+            plain = np.flatnonzero(((kinds == WORD) | (kinds == NAME)) & lines[index.unit])
             total = np.zeros(len(self), np.int64)
-            np.add.at(total, self.index.unit[plain], codes[self.index.token[plain]])
-            keys = np.stack([self.source_indices[lines].astype(np.int64), total[lines]], 1)
-            out[lines] = np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1)
+            np.add.at(total, index.unit[plain], _random_codes(len(index.kinds))[index.token[plain]])
+            at = np.flatnonzero(lines)
+            source, total = self.source_indices[at], total[at]
+            order = np.lexsort((total, source))
+            first = np.diff(total[order], prepend=-1) != 0
+            first |= np.diff(source[order], prepend=-1) != 0
+            out[at[order]] = np.cumsum(first) - 1
         return out
 
     @cached_property
     def index(self) -> TokenIndex:
         """The words of the units, indexed once for the scorer and the reducer."""
         return TokenIndex.of_layouts([s.layout for s in self.sources])
+
+
+def _random_codes(size: int) -> npt.NDArray[np.int64]:
+    """Returns the same random numbers each time, by whose sums equal sets of words are found."""
+    return _many_codes(1 << max(12, size.bit_length()))[:size]
+
+
+@lru_cache(maxsize=4)
+def _many_codes(size: int) -> npt.NDArray[np.int64]:
+    return np.random.default_rng(0).integers(1, 1 << 40, size)
 
 
 class RelevanceModel(Protocol):

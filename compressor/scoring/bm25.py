@@ -7,8 +7,8 @@ The formula is equation 3.15 of S. Robertson, H. Zaragoza, The Probabilistic Rel
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -67,8 +67,7 @@ class QueryTerms(dict[str, float]):
         return {form: own[term] for form, term in self.forms.items() if form not in own} | own
 
 
-@dataclass(frozen=True, slots=True)
-class PartTerms:
+class PartTerms(NamedTuple):
     """What one part of a query, or one of its tokens, asks for. It is shared between calls and never changed.
 
     Attributes:
@@ -152,9 +151,12 @@ def _token_terms(token: str, languages: tuple[str, ...], forms: tuple[str, ...])
         return PartTerms(shares, all_forms, ())
     if is_stop_word(token, languages):
         return NO_TERMS
-    words = [w for w in token.split("-") if w and not is_stop_word(w, languages)]  # `a-t-elle`
+    words = [token]
+    if "-" in token:
+        content = [w for w in token.split("-") if w and not is_stop_word(w, languages)]  # `a-t-elle`
+        words = words if len(content) == token.count("-") + 1 else content
     compounds = []
-    for word in [token] if len(words) == token.count("-") + 1 else words:
+    for word in words:
         kind, found = classify_token(word)
         for term in found:
             if term in STOP and "en" in languages:

@@ -25,7 +25,6 @@ from compressor.scoring.reuse_features import LexicalMatch
 from compressor.scoring.reuse_predictor import reuse_likelihood
 from compressor.scoring.runtime.file_digest import file_digest
 from compressor.scoring.term_counts import TermCounts
-from compressor.scoring.token_index import distinct_tokens
 from compressor.scoring.tool_call_terms import tool_call_terms
 from compressor.text.segmenters.base import UnitFlag
 
@@ -270,10 +269,7 @@ class HeuristicScorer:
         """Returns [n] how well a unit, its record, column and source match the query, and the matches behind it."""
         w = self.weights
         index = units.index
-        retained = np.zeros(len(index.kinds), np.bool_)
-        vocabulary = index.vocabulary
-        for text in query.retained_text:
-            retained[[vocabulary[t] for t in vocabulary.keys() & distinct_tokens(text)]] = True
+        retained = index.mask(query.retained_text)
         written = np.zeros(len(index.kinds), np.bool_)
         unit, token = index.pairs
         written[token[units.agent_sources[units.source_indices[unit]]]] = True

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -52,12 +53,12 @@ def path_rows(
     index: TokenIndex, known: npt.NDArray[np.bool_], query_terms: Mapping[str, float]
 ) -> tuple[list[int], list[tuple[float, ...]]]:
     """Returns the tokens that are paths, and the features of each of them; see `path_features`."""
-    tokens: list[int] = np.flatnonzero(index.kinds == PATH).tolist()
+    found = np.flatnonzero(index.kinds == PATH)
+    tokens: list[int] = found.tolist()
     if not tokens:
         return [], []
-    names = list(index.vocabulary)
-    files = [path_parts(names[t]) for t in tokens]
-    known_files = [files[i] for i in np.flatnonzero(known[tokens]).tolist()]
+    files = [path_parts(path) for path in index.memory.vocabulary.words(index.word_ids[found])]
+    known_files = [files[i] for i in np.flatnonzero(known[found]).tolist()]
     named = frozenset(prefix for file in known_files for prefix in file.folder.prefixes)
     endings = {file.ending for file in known_files}
     weight_of = query_terms.get
@@ -73,8 +74,7 @@ def path_rows(
     return tokens, rows
 
 
-@dataclass(frozen=True, slots=True)
-class Folder:
+class Folder(NamedTuple):
     """What the name of a folder says.
 
     Attributes:
@@ -90,8 +90,7 @@ class Folder:
     depth: float
 
 
-@dataclass(frozen=True, slots=True)
-class PathParts:
+class PathParts(NamedTuple):
     """What a path says. It is shared between calls and never changed.
 
     Attributes:
@@ -126,7 +125,7 @@ def _read_path(path: str) -> PathParts:
 def _read_folder(name: str) -> Folder:
     parts = name.split("/") if name else []
     return Folder(
-        tuple("/".join(parts[:k]) for k in range(1, len(parts) + 1)),
+        tuple(accumulate(parts, "{}/{}".format)),
         any(p.startswith("test") or p.endswith(("test", "tests")) for p in parts),
         any(p.startswith(_BESIDE_CODE) for p in parts),
         min(len(parts), 8) / 8,

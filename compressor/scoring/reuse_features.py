@@ -64,10 +64,7 @@ def token_features(units: UnitBatch, match: LexicalMatch) -> Floats:
     """Returns the features of tokens, [vocabulary, TOKEN_FEATURES]."""
     index = units.index
     matched, best = _matched_terms(units, match)
-    in_calls = np.zeros(len(index.kinds), np.bool_)
-    vocabulary = index.vocabulary
-    called = frozenset().union(*[tool_call_terms(s.tool_call_text).tokens for s in units.sources])
-    in_calls[[vocabulary[t] for t in vocabulary.keys() & called]] = True
+    in_calls = index.mask([s.tool_call_text for s in units.sources])
     paths = path_rows(index, match.retained | match.written_by_agent, match.query_terms)
     if _kernel is None:
         return _token_matrix(units, match, matched, best, in_calls, *paths)
@@ -131,18 +128,12 @@ def _matched_terms(units: UnitBatch, match: LexicalMatch) -> tuple[Floats, Float
     index = units.index
     total = np.zeros(len(index.kinds), np.float32)
     best = np.zeros(len(index.kinds), np.float32)
-    tokens: list[int] = []
-    times: list[int] = []
-    for term in match.query_terms:
-        found = index.tokens_by_term.get(term, ())
-        tokens += found
-        times.append(len(found))
-    if tokens:
-        weights = np.repeat(np.array(list(match.query_terms.values()), np.float32), times)
+    tokens, places = index.find_terms(list(match.query_terms))
+    if len(tokens):
+        weights = np.array(list(match.query_terms.values()), np.float32)[places]
         np.add.at(total, tokens, weights)
         np.maximum.at(best, tokens, weights)
-        matched = np.flatnonzero(total)
-        total[matched] /= np.array([len(index.terms[v]) for v in matched.tolist()], np.float32)
+        total /= np.maximum(index.term_rows[0], 1).astype(np.float32)
     return total, best
 
 
@@ -162,8 +153,8 @@ def unit_features(units: UnitBatch, match: LexicalMatch) -> Floats:
     member_names = np.zeros(len(index.kinds), np.uint8)
     first = sorted(set(members.tolist()) - {-1})
     if first:
-        vocabulary = list(index.vocabulary)
-        member_names[first] = _name_bits([token_name_features(vocabulary[t]) for t in first], called, match)
+        words = index.memory.vocabulary.words(index.word_ids[first])
+        member_names[first] = _name_bits(map(token_name_features, words), called, match)
     known = sizes, forms, of_sources, column_names, members, member_names
     if _kernel is None:
         return _unit_matrix(units, match, *known)

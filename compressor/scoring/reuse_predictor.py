@@ -19,6 +19,7 @@ import numpy.typing as npt
 from compressor.errors import ModelError
 from compressor.native import load_kernel
 from compressor.scoring.base import UnitBatch
+from compressor.scoring.matrix_products import multiply
 from compressor.scoring.reuse_features import (
     TOKEN_FEATURES,
     UNIT_FEATURES,
@@ -54,7 +55,7 @@ class ReuseNetwork:
         self, token: Floats, unit: Floats, pairs: tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]
     ) -> Floats:
         """Returns [pairs] log-odds, up to a constant; `pairs` are numbers of units and tokens."""
-        by_unit, by_token = unit @ self.by_unit + self.bias, token @ self.by_token
+        by_unit, by_token = multiply(unit, self.by_unit) + self.bias, multiply(token, self.by_token)
         if _kernel is None:
             hidden = by_unit[pairs[0]]
             hidden += by_token[pairs[1]]

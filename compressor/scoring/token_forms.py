@@ -39,9 +39,9 @@ def token_shape(token: str) -> int:
     letter, 7 a digit, 8 digits only; 9 to 11 are its length in steps of 4, up to 7.
     """
     digit = any(map(str.isdigit, token))
-    bits = ("/" in token, "_" in token, "." in token, "@" in token, "-" in token, token[0].isupper(), token.isupper())
-    out = sum(bit << i for i, bit in enumerate((*bits, digit, digit and token.isdigit())))
-    return out | min(len(token) // 4, 7) << 9
+    joiners = ("/" in token) | ("_" in token) << 1 | ("." in token) << 2 | ("@" in token) << 3 | ("-" in token) << 4
+    letters = token[0].isupper() << 5 | token.isupper() << 6
+    return joiners | letters | digit << 7 | (digit and token.isdigit()) << 8 | min(len(token) // 4, 7) << 9
 
 
 def _classify(token: str) -> tuple[int, tuple[str, ...]]:

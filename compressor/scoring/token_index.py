@@ -77,11 +77,11 @@ class TokenIndex:
         self._fill(memory, [memory.vocabulary.scan_texts(texts)])
 
     @classmethod
-    def of_layouts(cls, layouts: Iterable[SegmentedText]) -> TokenIndex:
+    def of_layouts(cls, layouts: Sequence[SegmentedText]) -> TokenIndex:
         """Returns the index of the units of several texts. The words of each text are remembered."""
         out = cls.__new__(cls)
         memory = current_memory()
-        out._fill(memory, [memory.unit_words(layout.text, layout.spans) for layout in layouts])
+        out._fill(memory, memory.unit_words(layouts))
         return out
 
     def _fill(self, memory: WordMemory, parts: Sequence[tuple[Ids, Ids]]) -> None:

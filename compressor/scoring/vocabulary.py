@@ -7,6 +7,7 @@ from them but sets and places: a `TokenIndex` renumbers the words of its units i
 from __future__ import annotations
 
 import threading
+from array import array
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -21,7 +22,6 @@ from compressor.scoring.token_splitting import JOINERS, SPECIAL_RANGES, split_al
 Ids = npt.NDArray[np.int32]
 
 _ENTRY_BYTES = 400  # of a word or term in Python's dicts and lists
-_FIRST_SIZE = 1024
 
 
 class Vocabulary:
@@ -34,11 +34,11 @@ class Vocabulary:
         self._numbers: dict[str, int] = {}
         self._words: list[str] = []
         self._terms: list[tuple[str, ...]] = []
-        self._kinds = np.zeros(_FIRST_SIZE, np.uint8)
-        self._shapes = np.zeros(_FIRST_SIZE, np.uint16)
-        self._lower = np.full(_FIRST_SIZE, -1, np.int32)
-        self._term_ends = np.zeros(_FIRST_SIZE + 1, np.int32)  # of each word in `_all_terms`, which begins with 0
-        self._all_terms = np.zeros(_FIRST_SIZE, np.int32)
+        self._kinds = array("B")
+        self._shapes = array("H")
+        self._lower = array("i")  # -1 until asked for
+        self._term_ends = array("i", [0])  # of each word in `_all_terms`, after a 0
+        self._all_terms = array("i")
         self._term_numbers: dict[str, int] = {}
         self._characters = 0
         self._lock = threading.Lock()
@@ -60,6 +60,15 @@ class Vocabulary:
         """
         return self.scan_texts([text] if spans is None else [text[max(a, 0) : max(b, 0)] for a, b in spans.tolist()])
 
+    def scan_all(self, parts: Sequence[tuple[str, npt.NDArray[np.int32]]]) -> list[tuple[Ids, Ids]]:
+        """Returns for each text and its ranges what `scan` returns. One pass over all is faster."""
+        words, lengths = self.scan_texts(
+            [text[max(a, 0) : max(b, 0)] for text, spans in parts for a, b in spans.tolist()]
+        )
+        ends = np.cumsum([len(spans) for _, spans in parts])
+        word_ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])[ends]
+        return list(zip(np.split(words, word_ends[:-1]), np.split(lengths, ends[:-1]), strict=True)) if parts else []
+
     def scan_texts(self, texts: Sequence[str]) -> tuple[Ids, Ids]:
         """Returns the words of several texts in order, and the number of words of each text."""
         found, lengths = split_all(texts)
@@ -67,9 +76,8 @@ class Vocabulary:
 
     def text_terms(self, text: str) -> list[str]:
         """Returns the terms of a text as strings, in order, with repetitions."""
-        add, known = self._add, self._numbers
-        numbers = [n if (n := known.get(word)) is not None else add(word) for word in split_tokens(text)]
-        return [term for n in numbers for term in self._terms[n]]
+        found = self._terms
+        return [term for number in self.add(split_tokens(text)).tolist() for term in found[number]]
 
     def text_words(self, text: str) -> list[str]:
         """Returns the words of a text as strings, in order, with repetitions."""
@@ -77,34 +85,36 @@ class Vocabulary:
 
     def add(self, words: Sequence[str]) -> Ids:
         """Returns the numbers of words, which become part of the vocabulary."""
-        add, known = self._add, self._numbers
-        return np.array([n if (n := known.get(word)) is not None else add(word) for word in words], np.int32)
+        numbers = self._numbers
+        found = list(map(numbers.get, words))
+        if None in found:
+            self._learn([word for word, number in zip(words, found, strict=True) if number is None])
+            found = list(map(numbers.get, words))
+        return np.array(found, np.int32)
 
-    def _add(self, word: str) -> int:
-        kind, terms, shape = describe_token(word)
+    def _learn(self, words: list[str]) -> None:
+        described = {word: describe_token(word) for word in dict.fromkeys(words)}
+        kinds, shapes, numbers, known = self._kinds, self._shapes, self._numbers, self._term_numbers
+        all_terms, term_ends = self._all_terms, self._term_ends
         with self._lock:
-            number = self._numbers.get(word)
-            if number is not None:
-                return number
-            number = len(self._words)
-            self._kinds = _with_place(self._kinds, number)  # readers keep the arrays that they have
-            self._shapes = _with_place(self._shapes, number)
-            self._lower = _with_place(self._lower, number)
-            self._term_ends = _with_place(self._term_ends, number + 1)
-            self._kinds[number], self._shapes[number], self._lower[number] = kind, shape, -1
-            end = int(self._term_ends[number])
-            self._all_terms = _with_place(self._all_terms, end + len(terms))
-            for term in terms:
-                found = self._term_numbers.setdefault(term, len(self._term_numbers))
-                self._all_terms[end] = found
-                end += 1
-                self._characters += len(term)
-            self._term_ends[number + 1] = end
-            self._terms.append(terms)
-            self._words.append(word)
-            self._characters += len(word)
-            self._numbers[word] = number
-        return number
+            for word, (kind, terms, shape) in described.items():
+                if word in numbers:  # another thread was faster
+                    continue
+                kinds.append(kind)
+                shapes.append(shape)
+                for term in terms:
+                    all_terms.append(known.setdefault(term, len(known)))
+                term_ends.append(len(all_terms))
+                self._lower.append(-1)
+                self._terms.append(terms)
+                self._words.append(word)
+                self._characters += 2 * len(word)
+                numbers[word] = len(numbers)
+
+    def _pick(self, values: array[int], places: npt.NDArray[np.intp] | Ids) -> npt.NDArray[Any]:
+        """Some of the values. An array cannot grow while it is read, so both are done under the lock."""
+        with self._lock:
+            return np.frombuffer(values, values.typecode)[places] if len(places) else np.zeros(0, values.typecode)
 
     def find(self, words: Sequence[str]) -> Ids:
         """Returns the numbers of words; -1 for those that no text had."""
@@ -118,16 +128,17 @@ class Vocabulary:
         """Returns the class of a word and its terms. The word becomes part of the vocabulary."""
         number = self._numbers.get(word)
         if number is None:
-            number = self._add(word)
-        return int(self._kinds[number]), self._terms[number]
+            self._learn([word])
+            number = self._numbers[word]
+        return self._kinds[number], self._terms[number]
 
     def kinds(self, words: Ids) -> npt.NDArray[np.uint8]:
         """[words] their classes."""
-        return self._kinds[words]
+        return self._pick(self._kinds, words)
 
     def shapes(self, words: Ids) -> npt.NDArray[np.uint16]:
         """[words] their forms, see `token_shape`."""
-        return self._shapes[words]
+        return self._pick(self._shapes, words)
 
     def words(self, words: Ids) -> list[str]:
         """Returns the words as strings."""
@@ -146,22 +157,20 @@ class Vocabulary:
 
     def term_rows(self, words: Ids) -> tuple[Ids, Ids]:
         """Returns the number of terms of each word, and the numbers of all these terms, in order."""
-        starts = self._term_ends[words]
-        counts = self._term_ends[words + 1] - starts
+        starts = self._pick(self._term_ends, words)
+        counts = self._pick(self._term_ends, words + 1) - starts
         ends = np.cumsum(counts, dtype=np.int32)
         places = np.arange(counts.sum(), dtype=np.int32) + np.repeat(starts - ends + counts, counts)
-        return counts, self._all_terms[places]
+        return counts, self._pick(self._all_terms, places)
 
     def lower_ids(self, words: Ids) -> Ids:
         """[words] the number of each word in lower case, which becomes part of the vocabulary."""
-        for number in words[self._lower[words] < 0].tolist():
-            lower = self._words[number].lower()
-            found = self._numbers.get(lower)
-            if found is None:
-                found = self._add(lower)
-            with self._lock:
-                self._lower[number] = found
-        return self._lower[words]
+        missing = words[self._pick(self._lower, words) < 0].tolist()
+        found = self.add([self._words[number].lower() for number in missing]).tolist()
+        with self._lock:
+            for number, lower in zip(missing, found, strict=True):
+                self._lower[number] = lower
+        return self._pick(self._lower, words)
 
     def join(self, parts: Sequence[tuple[Ids, Ids]]) -> tuple[Ids, Ids, Ids, Ids, Ids, Ids]:
         """Renumbers the words of several texts in order of first use.
@@ -176,15 +185,16 @@ class Vocabulary:
         empty = np.zeros(0, np.int32)
         words = np.concatenate([empty, *(part[0] for part in parts)])
         lengths = np.concatenate([empty, *(part[1] for part in parts)])
-        distinct, first, place = np.unique(words, return_index=True, return_inverse=True)
-        order = np.argsort(first)
-        rank = np.empty(len(order), np.int32)
-        rank[order] = np.arange(len(order), dtype=np.int32)
-        token = rank[place.reshape(-1)]
+        entries = np.arange(len(words), dtype=np.int32)
+        first, number = np.empty((2, len(self._words)), np.int32)
+        first[words[::-1]] = entries[::-1]  # of equal words the first entry is written last
+        order = words[first[words] == entries]
+        number[order] = entries[: len(order)]
+        token = number[words]
         unit = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
-        size = max(1, len(distinct))
+        size = max(1, len(order))
         pairs = np.unique(unit.astype(np.int64) * size + token)
-        return distinct[order], lengths, token, unit, (pairs // size).astype(np.int32), (pairs % size).astype(np.int32)
+        return order, lengths, token, unit, (pairs // size).astype(np.int32), (pairs % size).astype(np.int32)
 
     def positions(self, words: Ids, wanted: Ids) -> Ids:
         """[wanted] where each wanted word stands in `words`, which are distinct; -1 if it does not."""
@@ -193,7 +203,7 @@ class Vocabulary:
 
     def mask(self, words: Ids, lists: Sequence[Ids]) -> npt.NDArray[np.bool_]:
         """[words] which of some words are in one of the lists."""
-        found = np.zeros(len(self._kinds), np.bool_)
+        found = np.zeros(len(self._words), np.bool_)
         for one in lists:
             found[one] = True
         return found[words]
@@ -213,11 +223,6 @@ class Vocabulary:
         found = found[found >= 0]
         order = np.lexsort((found, at))
         return at[order], found[order]
-
-
-def _with_place(array: npt.NDArray[Any], place: int) -> npt.NDArray[Any]:
-    """The array, or a longer copy that has the place."""
-    return array if place < len(array) else np.concatenate([array, np.zeros(max(len(array), place), array.dtype)])
 
 
 def python_expand_hits(

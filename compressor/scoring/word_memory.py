@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from compressor.caches import TwoGenerationCache
 from compressor.scoring.vocabulary import Ids, Vocabulary, make_vocabulary
+from compressor.text.segmenters.base import SegmentedText
 
 #: A memory whose vocabulary holds more is replaced by an empty one.
 MAX_VOCABULARY_BYTES = 64 << 20
@@ -37,22 +38,25 @@ class WordMemory:
             self._texts.put(text, found, found.nbytes + _TUPLE_BYTES)
         return found
 
-    def unit_words(self, text: str, spans: npt.NDArray[np.int32]) -> tuple[Ids, Ids]:
-        """Returns the words of the units of a text, in order, and the number of words of each.
+    def unit_words(self, layouts: Sequence[SegmentedText]) -> list[tuple[Ids, Ids]]:
+        """Returns for each layout the words of its units, in order, and the number of words of each unit."""
+        keys = [(layout.text, layout.spans.tobytes()) for layout in layouts]
+        found = [self._units.get(key) for key in keys]
+        missing = [i for i, words in enumerate(found) if words is None]
+        if missing:
+            scanned = self.vocabulary.scan_all([(layouts[i].text, layouts[i].spans) for i in missing])
+            for i, (words, lengths) in zip(missing, scanned, strict=True):
+                kept = found[i] = _own(words), _own(lengths)
+                size = sys.getsizeof(keys[i][0]) + len(keys[i][1]) + words.nbytes + lengths.nbytes
+                self._units.put(keys[i], kept, size + _TUPLE_BYTES)
+        return [words for words in found if words is not None]
 
-        Args:
-            text: The text.
-            spans: [n, 2] start and end of each unit.
-        """
-        key = text, spans.tobytes()
-        found = self._units.get(key)
-        if found is None:
-            found = self.vocabulary.scan(text, spans)
-            for array in found:
-                array.flags.writeable = False
-            size = sys.getsizeof(text) + len(key[1]) + sum(array.nbytes for array in found)
-            self._units.put(key, found, size + _TUPLE_BYTES)
-        return found
+
+def _own(array: Ids) -> Ids:
+    """The array, or a copy if it is a part of another, that cannot be changed."""
+    out = array if array.base is None else array.copy()
+    out.flags.writeable = False
+    return out
 
 
 _lock = threading.Lock()

@@ -61,6 +61,8 @@ def test_both_number_and_describe_the_same_words(texts: list[str], data: st.Data
         spans = np.array([*zip([0, *cuts], [*cuts, len(text)], strict=True)], np.int32)
         assert_same(python.scan(text, spans), native.scan(text, spans))
         assert_same(python.scan(text), native.scan(text))
+        parts = [(text, spans[:2]), ("", spans[:0]), (text, spans)]
+        assert_same(tuple(python.scan_all(parts)), tuple(native.scan_all(parts)))
         assert_same(python.text_terms(text), native.text_terms(text))
         assert_same(python.text_words(text), native.text_words(text))
     assert_same(python.scan_texts(texts), native.scan_texts(texts))
