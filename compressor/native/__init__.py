@@ -11,7 +11,7 @@ import os
 from types import ModuleType
 
 #: The kernels, by the names of their modules.
-KERNELS: tuple[str, ...] = ("relevance", "reuse_features", "string_table", "words")
+KERNELS: tuple[str, ...] = ("relevance", "reuse_features", "string_table", "word_forms", "words")
 _SWITCH = "COMPRESSOR_NATIVE"
 
 
