@@ -13,6 +13,7 @@ import numpy.typing as npt
 from compressor.context.model import Kind
 from compressor.scoring.token_index import NAME, WORD, TokenIndex
 from compressor.text.segmenters.base import SegmentedText
+from compressor.text.segmenters.span_layout import SpanLayout
 
 Scores = npt.NDArray[np.float32]
 
@@ -150,8 +151,10 @@ class UnitBatch:
     @cached_property
     def rows(self) -> npt.NDArray[np.int32]:
         """[n] the unit that represents each unit's record, or the unit itself; see `SegmentedText.records`."""
-        own = np.concatenate([*(s.layout.records for s in self.sources), np.zeros(0, np.int32)])
-        out: npt.NDArray[np.int32] = own + self.starts[self.source_indices]
+        out = np.arange(len(self), dtype=np.int32)
+        for s, start, stop in zip(self.sources, self.starts.tolist(), self.starts[1:].tolist(), strict=False):
+            if type(s.layout) is not SpanLayout:  # the units of which are records of their own
+                out[start:stop] = s.layout.records + np.int32(start)
         return out
 
     @cached_property

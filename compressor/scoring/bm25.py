@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
+from itertools import chain, repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +24,7 @@ from compressor.scoring.stop_words import (
     without_function_words,
 )
 from compressor.scoring.term_counts import K1, TermCounts
-from compressor.scoring.token_index import NAME, TOKEN, WORD, TokenIndex, classify_token, plain_word
+from compressor.scoring.token_index import NAME, TOKEN, WORD, TokenIndex, classify_token, plain_word, split_tokens
 from compressor.scoring.word_forms import word_forms
 
 #: The weight of pieces of scripts without spaces that say little: one of several Han characters, hiragana, particles.
@@ -95,10 +96,18 @@ def weighted_terms(parts: tuple[tuple[str, float], ...]) -> QueryTerms:
     """
     out = QueryTerms()
     weight_of = out.get
+    read: dict[str, float] = {}
     for text, weight in parts:
+        if weight <= read.get(text, -1.0):
+            continue
         part = part_terms(text)
-        for term, share in part.shares.items():
-            out[term] = max(weight_of(term, 0.0), share * weight)
+        read[text] = weight
+        if len(out):
+            for term, share in part.shares.items():
+                value, known = share * weight, weight_of(term, 0.0)
+                out[term] = value if value > known else known
+        else:
+            out.update({term: max(share * weight, 0.0) for term, share in part.shares.items()})
         if part.forms:
             out.forms |= part.forms | out.forms  # the first part that has a form says which term it stands for
         for compound in part.compounds:
@@ -116,24 +125,23 @@ def part_terms(text: str) -> PartTerms:
 
 
 def _read_part(text: str) -> PartTerms:
-    tokens = TOKEN.findall(text)
-    languages = find_languages(text, tokens)
-    forms = languages if len(tokens) <= MAX_TOKENS_WITH_FORMS else ()
-    shares: dict[str, float] = {}
-    compounds: dict[str, None] = {}
-    all_forms = []
-    for token in dict.fromkeys(tokens):
-        found = (_known_token_terms if len(token) <= MAX_KNOWN_CHARS else _token_terms)(token, languages, forms)
-        for term, share in found.shares.items():
-            shares[term] = max(shares.get(term, 0.0), share)
-        if found.forms:
-            all_forms.append(found.forms)
-        for compound in found.compounds:
-            compounds[compound] = None
-    merged: dict[str, str] = {}
-    for token_forms in reversed(all_forms):  # the first token that has a form says which term it stands for
-        merged.update(token_forms)
-    return PartTerms(shares, merged, tuple(compounds))
+    tokens = split_tokens(text) if text.isascii() else TOKEN.findall(text)
+    distinct = list(dict.fromkeys(tokens))
+    languages = find_languages(text, distinct)
+    form_languages = languages if len(tokens) <= MAX_TOKENS_WITH_FORMS else ()
+    read = _token_terms if max(map(len, distinct), default=0) > MAX_KNOWN_CHARS else _known_token_terms
+    found = list(map(read, distinct, repeat(languages), repeat(form_languages)))
+    shares = dict.fromkeys(chain.from_iterable([token.shares for token in found]), 1.0)
+    if not text.isascii():  # pieces of scripts without spaces may have a smaller share
+        shares = dict.fromkeys(shares, 0.0)
+        for token in found:
+            for term, share in token.shares.items():
+                shares[term] = max(shares[term], share)
+    forms: dict[str, str] = {}
+    for token in reversed(found):  # the first token that has a form says which term it stands for
+        if token.forms:
+            forms.update(token.forms)
+    return PartTerms(shares, forms, tuple(dict.fromkeys(chain.from_iterable([token.compounds for token in found]))))
 
 
 def _token_terms(token: str, languages: tuple[str, ...], forms: tuple[str, ...]) -> PartTerms:

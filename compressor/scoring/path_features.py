@@ -61,17 +61,25 @@ def path_rows(
     known_files = [files[i] for i in np.flatnonzero(known[found]).tolist()]
     named = frozenset(prefix for file in known_files for prefix in file.folder.prefixes)
     endings = {file.ending for file in known_files}
-    weight_of = query_terms.get
+    terms, weight_of = query_terms.keys(), query_terms.get
+    near: dict[Folder, tuple[float, bool]] = {}
     rows: list[tuple[float, ...]] = []
-    for file in files:
-        matched = sum([weight_of(term, 0.0) for term in file.terms]) / max(len(file.terms), 1)
-        folder = file.folder
-        depth = shared = len(folder.prefixes)
-        while shared and folder.prefixes[shared - 1] not in named:
-            shared -= 1
-        of_folder = folder.is_beside_code, folder.depth, shared / max(depth, 1), 0 < depth == shared
-        rows.append((matched, file.is_test, *of_folder, file.is_code, file.ending in endings))
+    for folder, ending, names, is_test, is_code in files:
+        if (shared := near.get(folder)) is None:
+            shared = near[folder] = _shared_depth(folder.prefixes, named)
+        matched = 0.0
+        if not terms.isdisjoint(names):
+            matched = sum([weight_of(term, 0.0) for term in names]) / len(names)
+        rows.append((matched, is_test, folder.is_beside_code, folder.depth, *shared, is_code, ending in endings))
     return tokens, rows
+
+
+def _shared_depth(prefixes: tuple[str, ...], named: frozenset[str]) -> tuple[float, bool]:
+    """Returns how much of a folder is in `named`, and whether all of it is."""
+    depth = shared = len(prefixes)
+    while shared and prefixes[shared - 1] not in named:
+        shared -= 1
+    return shared / max(depth, 1), 0 < depth == shared
 
 
 class Folder(NamedTuple):
@@ -116,20 +124,19 @@ def path_parts(path: str) -> PathParts:
 def _read_path(path: str) -> PathParts:
     name, _, file = path.lower().rpartition("/")
     folder = (_known_folder if len(path) <= MAX_KNOWN_CHARS else _read_folder)(name)
-    ending = file.rpartition(".")[2] if "." in file else ""
-    found = classify_token(file[: -len(ending) - 1] if ending else file)[1]
-    is_test = folder.has_tests or _TEST_FILE.search(file) is not None
+    base, point, ending = file.rpartition(".")
+    if not point:
+        base, ending = file, ""
+    found = classify_token(base if ending else file)[1]
+    is_test = folder.has_tests or ("test" in file and _TEST_FILE.search(file) is not None)
     return PathParts(folder, ending, found, is_test, ending in _CODE_ENDINGS)
 
 
 def _read_folder(name: str) -> Folder:
     parts = name.split("/") if name else []
-    return Folder(
-        tuple(accumulate(parts, "{}/{}".format)),
-        any(p.startswith("test") or p.endswith(("test", "tests")) for p in parts),
-        any(p.startswith(_BESIDE_CODE) for p in parts),
-        min(len(parts), 8) / 8,
-    )
+    has_tests = "test" in name and any(p.startswith("test") or p.endswith(("test", "tests")) for p in parts)
+    is_beside_code = any(p.startswith(_BESIDE_CODE) for p in parts)
+    return Folder(tuple(accumulate(parts, "{}/{}".format)), has_tests, is_beside_code, min(len(parts), 8) / 8)
 
 
 _known_path = lru_cache(maxsize=MAX_KNOWN_PATHS)(_read_path)

@@ -30,6 +30,7 @@ from compressor.scoring.reuse_features import (
 
 PATH = Path(__file__).parent / "weights" / "reuse.npz"
 VERSION = 2
+PAIRS_AT_ONCE = 1024
 
 Floats = npt.NDArray[np.float32]
 _kernel = load_kernel("reuse_features")
@@ -56,13 +57,17 @@ class ReuseNetwork:
     ) -> Floats:
         """Returns [pairs] log-odds, up to a constant; `pairs` are numbers of units and tokens."""
         by_unit, by_token = multiply(unit, self.by_unit) + self.bias, multiply(token, self.by_token)
-        if _kernel is None:
-            hidden = by_unit[pairs[0]]
-            hidden += by_token[pairs[1]]
-        else:
-            hidden = np.empty((len(pairs[0]), len(self.out)), np.float32)
-            _kernel.add_pairs(hidden, by_unit, by_token, *pairs)
-        found: Floats = np.tanh(hidden, out=hidden) @ self.out
+        unit_of, token_of = pairs
+        found = np.empty(len(unit_of), np.float32)
+        hidden = np.empty((min(PAIRS_AT_ONCE, len(unit_of)), len(self.out)), np.float32)
+        for start in range(0, len(unit_of), PAIRS_AT_ONCE):  # blocks that stay in the processor's cache
+            units, tokens = unit_of[start : start + PAIRS_AT_ONCE], token_of[start : start + PAIRS_AT_ONCE]
+            block = hidden[: len(units)]
+            if _kernel is None:
+                np.add(by_unit[units], by_token[tokens], out=block)
+            else:
+                _kernel.add_pairs(block, by_unit, by_token, units, tokens)
+            np.matmul(np.tanh(block, out=block), self.out, out=found[start : start + len(units)])
         return found
 
 

@@ -187,6 +187,7 @@ _SHOWN_BY: dict[str, tuple[str, ...]] = {}
 for _language in _LATIN:
     for _word in sorted(_WORDS[_language]):
         _SHOWN_BY[_word] = (*_SHOWN_BY.get(_word, ()), _language)
+_SHOWING = frozenset(_SHOWN_BY)
 _MIN_WORDS = 2  # of a language only, before its list is applied
 
 
@@ -204,7 +205,7 @@ def find_languages(text: str, tokens: Iterable[str]) -> tuple[str, ...]:
     found = [] if text.isascii() else _by_script(text, words)
     shown: dict[str, int] = {}
     only: dict[str, int] = {}
-    for word in words & _SHOWN_BY.keys():
+    for word in words & _SHOWING:
         languages = _SHOWN_BY[word]
         for language in languages:
             shown[language] = shown.get(language, 0) + 1

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
+from compressor.native import load_kernel
 from compressor.scoring.token_index import plain_word, stem
 
 _MIN_ROOT = 3  # letters
@@ -69,7 +70,8 @@ _ENGLISH_ENDINGS = (
     ("ation", 4, ("", "e")),
     ("ion", 5, ("", "e")),
 )
-_VOWELS = frozenset("aeiou")
+_VOWELS, _DOUBLED = "aeiou", "bdglmnprt"
+_kernel = load_kernel("word_forms")
 
 
 @lru_cache(maxsize=4096)
@@ -87,6 +89,8 @@ def word_forms(word: str, languages: tuple[str, ...]) -> tuple[str, ...]:
         return _number_forms(word)
     if word.isascii() and not word.isalpha():
         return ()
+    if languages == ("en",) and word.isascii():
+        return _list_english(word)
     shown = stem if word.isascii() else plain_word
     out: dict[str, None] = {}
     for language in languages:
@@ -94,6 +98,17 @@ def word_forms(word: str, languages: tuple[str, ...]) -> tuple[str, ...]:
         out |= dict.fromkeys(map(shown, found))
     out.pop(shown(word), None)
     return tuple(out)
+
+
+def english_forms(word: str) -> tuple[str, ...]:
+    """Returns the terms that other forms of an English word of lower-case ASCII letters have in a text, in order."""
+    own = stem(word)
+    return tuple(form for form in dict.fromkeys(map(stem, _english(word))) if form != own)
+
+
+_list_english = (
+    english_forms if _kernel is None else _kernel.EnglishForms(_ENGLISH_ENDINGS, _VOWELS, _DOUBLED).list_forms
+)
 
 
 def _number_forms(term: str) -> tuple[str, ...]:
@@ -121,7 +136,7 @@ def _english(word: str) -> list[str]:
         else:
             ends = (base, base + "s", base + "es", base + "ed", base + "ing")
         out |= dict.fromkeys(ends)
-        if base[-1] in "bdglmnprt" and base[-2] in _VOWELS:
+        if base[-1] in _DOUBLED and base[-2] in _VOWELS:
             out |= dict.fromkeys((base + base[-1] + "ed", base + base[-1] + "ing"))
         body = base.removesuffix("e")
         if len(base) >= 4:

@@ -14,6 +14,7 @@ from compressor.text.segmenters.base import SegmentedText
 
 #: A memory whose vocabulary holds more is replaced by an empty one.
 MAX_VOCABULARY_BYTES = 64 << 20
+MANY_WORDS = 200  # of which many are the same
 _TUPLE_BYTES = 300
 
 
@@ -30,10 +31,12 @@ class WordMemory:
         self._units: TwoGenerationCache[tuple[Ids, Ids]] = TwoGenerationCache()
 
     def text_words(self, text: str) -> Ids:
-        """Returns the numbers of the distinct words of a text, ascending."""
+        """Returns the numbers of the words of a text; distinct if it has many."""
         found = self._texts.get(text)
         if found is None:
-            found = np.unique(self.vocabulary.scan(text)[0])
+            found = self.vocabulary.scan(text)[0]
+            if len(found) > MANY_WORDS:
+                found = np.unique(found)
             found.flags.writeable = False
             self._texts.put(text, found, found.nbytes + _TUPLE_BYTES)
         return found
