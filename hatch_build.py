@@ -28,22 +28,37 @@ except ImportError:  # only to build in place
     BuildHookInterface = object  # type: ignore[assignment,misc]
 
 
-def build_kernels(root: Path = ROOT) -> list[str]:
-    """Compiles each kernel beside its source and returns the paths of the compiled files, relative to `root`."""
+def build_kernels(root: Path = ROOT, anew: bool = False) -> list[str]:
+    """Compiles the kernels beside their sources.
+
+    Args:
+        root: The folder of this file.
+        anew: Whether to compile those too that are newer than their source.
+
+    Returns:
+        The paths of the compiled files, relative to `root`.
+    """
     from Cython.Build import cythonize
     from setuptools import Distribution, Extension
 
     before = os.getcwd()
     os.chdir(root)  # so that no path of this machine gets into the generated code
     try:
-        flags = ["/O2", "/std:c++17"] if sys.platform == "win32" else ["-O3", "-std=c++17", "-g0"]
+        flags = ["/O2", "/std:c++17"] if sys.platform == "win32" else ["-O3", "-std=c++17", "-g0", "-ffp-contract=off"]
         extensions = [
-            Extension(f"compressor.native.{path.stem}", [str(path.relative_to(root))], extra_compile_args=flags, language="c++")
+            Extension(
+                f"compressor.native.{path.stem}",
+                [str(path.relative_to(root))],
+                extra_compile_args=flags,
+                language="c++",
+            )
             for path in sorted((root / FOLDER).glob("*.pyx"))
         ]
-        modules = cythonize(extensions, build_dir="build/cython", compiler_directives=DIRECTIVES, quiet=True)
+        modules = cythonize(  # type: ignore[no-untyped-call]
+            extensions, build_dir="build/cython", compiler_directives=DIRECTIVES, quiet=True
+        )
         command = Distribution({"ext_modules": modules}).get_command_obj("build_ext")
-        command.inplace, command.build_temp = True, "build/native"
+        command.inplace, command.force, command.build_temp = True, anew, "build/native"
         command.ensure_finalized()
         command.run()
         return [os.path.relpath(command.get_ext_fullpath(module.name), root) for module in modules]
@@ -51,7 +66,7 @@ def build_kernels(root: Path = ROOT) -> list[str]:
         os.chdir(before)
 
 
-class NativeBuildHook(BuildHookInterface):
+class NativeBuildHook(BuildHookInterface):  # type: ignore[type-arg]
     """Adds the compiled kernels to the wheel."""
 
     PLUGIN_NAME = "custom"
@@ -62,7 +77,7 @@ class NativeBuildHook(BuildHookInterface):
         if self.target_name != "wheel" or wish == "0":
             return
         try:
-            built = build_kernels(Path(self.root))
+            built = build_kernels(Path(self.root), anew=version != "editable")
         except (Exception, SystemExit) as error:
             if wish == "1":
                 raise

@@ -1,7 +1,7 @@
 """Measures time and memory, compared with tiktoken encoding the same texts in the same process.
 
-Times are medians of interleaved runs. Every run gets a new context, so that no cache of texts, units or counts helps,
-except where the table says so.
+Times are CPU times of the process, all threads together: medians of interleaved runs. Every run gets new contexts, so
+that no cache of texts, units or counts helps, except where the table says so.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +25,17 @@ from benchmarks.speed_contexts import ContextSource
 from benchmarks.tokens import Message, budget_for, encoding, message_text, total
 
 SIZE = 20_000  # tokens of the context
+SMALL = 2_000
 RESULT = 1_500  # tokens of the tool result that is added to it
-RUNS = 9
-SIZES = (20_000, 100_000, 500_000, 2_000_000)
+LONG = 500_000  # tokens of a long history to which it is added, too
+RUNS = 15
+LONG_RUNS = 3
+SIZES = (2_000, 20_000, 100_000, 500_000, 2_000_000)
+GROWTH_RUNS = {2_000: 9, 20_000: 5, 100_000: 3}  # else once
 RATIO = 4.0
 OVERHEAD = 8  # tokens billed per message beyond its text, with tool names; asking the compressor would fill its caches
+#: The models whose tokens are counted, by tiktoken's names of their vocabularies.
+MODELS = {"cl100k_base": methods.MODEL, "o200k_base": "gpt-4o"}
 
 #: Prints the peak memory of a process that compresses one context (from stdin) once, in kB. Linux only:
 #: VmHWM belongs to this program, while getrusage's peak would start at that of the process that launched it.
@@ -46,15 +54,15 @@ def speed_budget(messages: list[Message]) -> int:
     return budget_for(messages, RATIO) + OVERHEAD * len(messages)
 
 
-def _ms(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
+def _ms(work: Callable[[], object], clock: Callable[[], float] = time.process_time) -> float:
+    start = clock()
     work()
-    return 1e3 * (time.perf_counter() - start)
+    return 1e3 * (clock() - start)
 
 
-def _encode(messages: list[Message]) -> Callable[[], None]:
+def _encode(messages: list[Message], name: str = "cl100k_base") -> Callable[[], None]:
     """Returns a function that encodes the texts of the context with tiktoken, one call per text, in one thread."""
-    coder, texts = encoding(), [message_text(m) for m in messages]
+    coder, texts = encoding(name), [message_text(m) for m in messages]
 
     def work() -> None:
         for text in texts:
@@ -75,45 +83,90 @@ def _fresh_count() -> Callable[[str], int]:
     return count
 
 
-def one_shot(supply: ContextSource, runs: int) -> dict[str, list[float]]:
-    """Returns the milliseconds of each method over new contexts; "context" and "result" are their sizes in tokens."""
-    ours = methods.ours()
-    times: dict[str, list[float]] = {}
+def _trim_messages(messages: list[Message], budget: int) -> None:
+    """Runs LangChain's `trim_messages` with an exact counter, the way its documentation shows."""
+    from langchain_core.messages import BaseMessage, convert_to_messages, trim_messages
 
-    def note(what: str, value: float) -> None:
-        times.setdefault(what, []).append(value)
+    coder = encoding()
 
-    for run in range(runs + 1):  # the first run loads what is loaded lazily and is not counted
-        context, result = supply.context(SIZE), supply.tool_round(RESULT * 8 // 10, RESULT * 12 // 10)
-        budget, more = speed_budget(context), [*context, *result]
-        found = {
-            "context": float(total(context)),
-            "result": float(total(result[1:])),
-            "tiktoken": _ms(_encode(context)),
-            "ours, one shot": _ms(partial(ours.compress, context, budget=budget, model=methods.MODEL)),
-            "BM25 lines": _ms(partial(bm25_lines, context, budget, _fresh_count())),
-            "head+tail": _ms(partial(head_tail, context, budget, _fresh_count())),
-        }
-        new_budget = total(more) + OVERHEAD * len(more) - int(found["result"] * (1 - 1 / RATIO))
-        ours.compress(context, budget=methods.UNLIMITED, model=methods.MODEL, mode="ingest")
-        found["ours, one more result"] = _ms(
-            partial(ours.compress, more, budget=new_budget, model=methods.MODEL, mode="ingest")
-        )
-        if run:
-            for what, value in found.items():
-                note(what, value)
+    def tokens(given: list[BaseMessage]) -> int:
+        return sum(len(coder.encode_ordinary(m.text)) + OVERHEAD for m in given)
+
+    trim_messages(
+        convert_to_messages(messages), max_tokens=budget, token_counter=tokens, strategy="last", include_system=True
+    )
+
+
+@dataclass
+class Timings:
+    """Milliseconds of what was measured, each with those of tiktoken on the same texts."""
+
+    ours: dict[str, list[float]] = field(default_factory=dict)
+    tiktoken: dict[str, list[float]] = field(default_factory=dict)
+
+    def add(self, what: str, work: Callable[[], object], messages: list[Message], name: str) -> None:
+        """Times a piece of work between two runs of tiktoken."""
+        before = _ms(_encode(messages, name))
+        self.ours.setdefault(what, []).append(_ms(work))
+        self.tiktoken.setdefault(what, []).append((before + _ms(_encode(messages, name))) / 2)
+
+    def skip_first(self) -> None:
+        """Forgets what the first run took, which loads what is loaded lazily."""
+        for values in (*self.ours.values(), *self.tiktoken.values()):
+            del values[0]
+
+    def cell(self, what: str) -> tuple[str, str]:
+        """Returns the median time and ratio as texts."""
+        if what not in self.ours:
+            return "–", "–"
+        ours, base = statistics.median(self.ours[what]), statistics.median(self.tiktoken[what])
+        return f"{ours:.1f} ms", f"{ours / base:.2f}×"
+
+
+def measure(supply: ContextSource, runs: int, long_runs: int, name: str) -> Timings:
+    """Measures ours, and for cl100k some baselines, over new contexts."""
+    ours, model, times = methods.ours(), MODELS[name], Timings()
+    compress = partial(ours.compress, model=model)
+
+    def one_more(history: list[Message], what: str) -> None:
+        result = supply.tool_round(RESULT * 8 // 10, RESULT * 12 // 10)
+        more = [*history, *result]
+        budget = total(more) + OVERHEAD * len(more) - int(total(result[1:]) * (1 - 1 / RATIO))
+        compress(history, budget=methods.UNLIMITED, mode="ingest")
+        times.add(what, partial(compress, more, budget=budget, mode="ingest"), more, name)
+
+    for run in range(runs + 1):
+        context, small = supply.context(SIZE), supply.context(SMALL)
+        budget = speed_budget(context)
+        times.add("one shot", partial(compress, context, budget=budget), context, name)
+        times.add("the same again", partial(compress, context, budget=budget), context, name)
+        times.add("2k tokens, one shot", partial(compress, small, budget=speed_budget(small)), small, name)
+        fresh = supply.context(SIZE)
+        times.add("within budget", partial(compress, fresh, budget=methods.UNLIMITED), fresh, name)
+        one_more(fresh, "one more result")
+        if name == "cl100k_base":
+            if find_spec("langchain_core") is not None:
+                times.add("LangChain trim_messages", partial(_trim_messages, context, budget), context, name)
+            times.add("BM25 lines", partial(bm25_lines, context, budget, _fresh_count()), context, name)
+            times.add("head+tail", partial(head_tail, context, budget, _fresh_count()), context, name)
+        if not run:
+            times.skip_first()
+    for _ in range(long_runs):
+        one_more(supply.context(LONG), "one more result of 500k")
     return times
 
 
 def growth(supply: ContextSource, sizes: tuple[int, ...]) -> list[dict[str, float]]:
-    """Times one compression at each size, and tiktoken over the same texts."""
+    """Times compressions of new texts at each size, and tiktoken over the same texts."""
     rows = []
     for size in sizes:
-        context = supply.context(size)
-        budget = speed_budget(context)
-        tiktoken = _ms(_encode(context))
-        ours = _ms(partial(methods.ours().compress, context, budget=budget, model=methods.MODEL))
-        rows.append({"tokens": float(total(context)), "tiktoken": tiktoken, "ours": ours})
+        times = Timings()
+        for _ in range(GROWTH_RUNS.get(size, 1)):
+            context = supply.context(size)
+            compress = partial(methods.ours().compress, context, budget=speed_budget(context), model=methods.MODEL)
+            times.add("ours", compress, context, "cl100k_base")
+        ours, base = statistics.median(times.ours["ours"]), statistics.median(times.tiktoken["ours"])
+        rows.append({"tokens": float(total(context)), "tiktoken": base, "ours": ours})
     return rows
 
 
@@ -129,7 +182,7 @@ def import_ms(runs: int = 5) -> float:
 
     def best(code: str) -> float:
         command = [sys.executable, "-c", code]
-        return min(_ms(lambda: subprocess.run(command, check=True)) for _ in range(runs))
+        return min(_ms(lambda: subprocess.run(command, check=True), time.perf_counter) for _ in range(runs))
 
     return best("import compressor") - best("pass")
 
@@ -137,33 +190,34 @@ def import_ms(runs: int = 5) -> float:
 def run(root: Path, limit: int | None, chosen_methods: list[str]) -> Report:
     """Measures time, memory and import of "ours". `limit` caps the runs, and then contexts have at most 100k tokens."""
     rows: list[dict[str, Any]] = []
-    table = [["what", "median", "against tiktoken on the same texts"]]
+    table = [["what", "cl100k", "against tiktoken on the same texts", "o200k", "against tiktoken"]]
     if "ours" in chosen_methods:
         supply = ContextSource(root)
-        times = one_shot(supply, min(limit or RUNS, RUNS))
-        middle = {what: statistics.median(values) for what, values in times.items()}
-        rows.append({"what": "one shot", **times})
-        base = middle["tiktoken"]
-        for what in ("tiktoken", "ours, one shot", "ours, one more result", "BM25 lines", "head+tail"):
-            table.append([what, f"{middle[what]:.1f} ms", f"{middle[what] / base:.2f}×"])
-        table.append(["tokenising as a fraction of ours, one shot", f"{base / middle['ours, one shot']:.0%}", ""])
-        for row in growth(supply, SIZES[:2] if limit else SIZES):
+        runs, long_runs = min(limit or RUNS, RUNS), 0 if limit else LONG_RUNS
+        by_model = {name: measure(supply, runs, long_runs, name) for name in MODELS}
+        for name, times in by_model.items():
+            rows.append({"what": name, "ours": times.ours, "tiktoken": times.tiktoken})
+        for what in by_model["cl100k_base"].ours:
+            table.append([what, *(text for times in by_model.values() for text in times.cell(what))])
+        for row in growth(supply, SIZES[:3] if limit else SIZES):
             rows.append({"what": "growth", **row})
             per = 1e3 * row["ours"] / row["tokens"]
-            label = f"{row['tokens'] / 1e3:,.0f}k tokens, once"
-            table.append([label, f"{row['ours']:,.0f} ms ({per:.2f} ms/1k)", f"{row['ours'] / row['tiktoken']:.2f}×"])
+            label = f"{row['tokens'] / 1e3:,.0f}k tokens, one shot"
+            ratio = f"{row['ours'] / row['tiktoken']:.2f}×"
+            table.append([label, f"{row['ours']:,.1f} ms ({per:.2f} ms/1k)", ratio, "", ""])
         context = supply.context(SIZE)
         held = memory(context, 0)
         peak = memory(context, speed_budget(context))
         rows.append({"what": "memory", "python_mb": held, "peak_mb": peak})
         table.append(
-            ["peak memory of a process compressing 20k tokens", f"{peak:.0f} MB", f"bare Python {held:.0f} MB"]
+            ["peak memory of a process compressing 20k tokens", f"{peak:.0f} MB", f"bare Python {held:.0f} MB", "", ""]
         )
         imported = import_ms()
         rows.append({"what": "import", "ms": imported})
-        table.append(["`import compressor`, beyond the interpreter's start", f"{imported:.0f} ms", ""])
+        table.append(["`import compressor`, beyond the interpreter's start", f"{imported:.0f} ms", "", "", ""])
     notes = [
-        f"A context of {SIZE:,} tokens stitched from recorded sessions, tool output cut {RATIO:g} times; and one new",
-        f"tool result of about {RESULT:,} tokens on top, in ingest mode. tiktoken: `encode_ordinary`, one thread.",
+        f"Contexts of {SIZE:,} tokens stitched from recorded sessions, tool output cut {RATIO:g} times; and one new",
+        f"tool result of about {RESULT:,} tokens on top, in ingest mode, against tiktoken over the whole context.",
+        "tiktoken: `encode_ordinary`. CPU time of all threads.",
     ]
     return Report("speed", "Time and memory", notes, table, rows)

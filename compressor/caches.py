@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, Generic, TypeVar
 
 from cachetools import LRUCache
@@ -100,8 +100,8 @@ class TwoGenerationCache(Generic[V]):
 
     def __init__(self, max_bytes: int = DEFAULT_CACHE_BYTES) -> None:
         self._half = max_bytes // 2
-        self._young: dict[str, V] = {}
-        self._old: dict[str, V] = {}
+        self._young: dict[Hashable, V] = {}
+        self._old: dict[Hashable, V] = {}
         self._held = 0
         self._lock = threading.Lock()
 
@@ -109,7 +109,7 @@ class TwoGenerationCache(Generic[V]):
         """Pickles the settings: a copy starts empty."""
         return type(self), (2 * self._half,)
 
-    def get(self, text: str) -> V | None:
+    def get(self, text: Hashable) -> V | None:
         """Returns the value of `text`, or None."""
         value = self._young.get(text)
         if value is None:
@@ -118,13 +118,28 @@ class TwoGenerationCache(Generic[V]):
                 self.put(text, value)
         return value
 
-    def put(self, text: str, value: V, weight: int = 0) -> None:
-        """Stores the value of `text`; `weight` is the size of the value in bytes."""
+    def put(self, text: Hashable, value: V, weight: int = 0) -> None:
+        """Stores the value of `text`.
+
+        Args:
+            text: The text, or a tuple with it.
+            value: The value.
+            weight: The size of the value in bytes, and of what a tuple holds.
+        """
+        self._put(text, value, weight, replace=False)
+
+    def replace(self, text: Hashable, value: V, weight: int = 0) -> None:
+        """Stores the value of `text`, in place of another one of about the same size if there is one."""
+        self._put(text, value, weight, replace=True)
+
+    def _put(self, text: Hashable, value: V, weight: int, replace: bool) -> None:
         size = sys.getsizeof(text) + _ENTRY_BYTES + weight
         if size > self._half:
             return
         with self._lock:
             if text in self._young:
+                if replace:
+                    self._young[text] = value
                 return
             if self._held + size > self._half:
                 self._old, self._young, self._held = self._young, {}, 0
@@ -133,3 +148,49 @@ class TwoGenerationCache(Generic[V]):
 
     def __len__(self) -> int:
         return len(self._young.keys() | self._old.keys())
+
+
+class TextMemo(dict[str, V]):
+    """The values of a function of texts, for about the `max_bytes` of texts that were used last.
+
+    `memo[text]` computes what is missing. It is a `dict`, so that looking up a known text runs no Python code. The dict
+    is the young generation of a `TwoGenerationCache`.
+
+    Args:
+        compute: Returns the value of a text. Threads may compute the same one at once.
+        max_bytes: The size of both generations together.
+    """
+
+    def __init__(self, compute: Callable[[str], V], max_bytes: int = DEFAULT_CACHE_BYTES) -> None:
+        super().__init__()
+        self._compute = compute
+        self._half = max_bytes // 2
+        self._old: dict[str, V] = {}
+        self._held = 0
+        self._lock = threading.Lock()
+
+    def __reduce__(self) -> Any:
+        """Pickles the settings: a copy starts empty."""
+        return type(self), (self._compute, 2 * self._half)
+
+    def __missing__(self, text: str) -> V:
+        value = self._old.get(text)
+        if value is None:
+            value = self._compute(text)
+        self.put(text, value)
+        return value
+
+    def put(self, text: str, value: V) -> None:
+        """Stores the value of `text`, if it is known already."""
+        size = sys.getsizeof(text) + _ENTRY_BYTES
+        if size > self._half:
+            return
+        with self._lock:
+            if text in self:
+                return
+            if self._held + size > self._half:
+                self._old = dict(self)  # Readers hold on to this very dict, so that it cannot be replaced.
+                self.clear()
+                self._held = 0
+            self[text] = value
+            self._held += size

@@ -25,7 +25,7 @@ import numpy.typing as npt
 from benchmarks.methods import ours_sessions
 from benchmarks.survival import RATIOS, measure
 from compressor import Compressor
-from compressor.scoring import reuse_predictor
+from compressor.scoring import reuse_features, reuse_predictor
 from compressor.scoring.base import Query, Scores, UnitBatch
 from compressor.scoring.heuristic import HeuristicScorer
 from compressor.scoring.token_index import TOKEN
@@ -100,7 +100,7 @@ def examples(run: Run) -> Iterator[Example]:
         new &= ~(match.retained | match.written_by_agent)
         wanted = new[token]
         if len(token) >= LEAST and wanted.any():
-            features = reuse_predictor.token_features(units, match), reuse_predictor.unit_features(units, match)
+            features = reuse_features.token_features(units, match), reuse_features.unit_features(units, match)
             yield Example(run.source, run.task, *features, (unit, token), wanted)
 
 

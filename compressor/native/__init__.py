@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import importlib
 import os
+from pathlib import Path
 from types import ModuleType
 
-#: The kernels, by the names of their modules.
-KERNELS: tuple[str, ...] = ("phrases", "repeats")
-_SWITCH = "COMPRESSOR_NATIVE"
+#: The environment variable that switches the kernels off.
+SWITCH = "COMPRESSOR_NATIVE"
+
+
+def kernel_names() -> list[str]:
+    """Returns the names of all kernels, built or not: each has its types in a `.pyi` file here."""
+    return sorted(path.stem for path in Path(__file__).parent.glob("*.pyi"))
 
 
 def load_kernel(name: str) -> ModuleType | None:
     """Returns the compiled module of that name, or None if it was not built or is switched off."""
-    if os.environ.get(_SWITCH, "1") == "0":
+    if os.environ.get(SWITCH, "1") == "0":
         return None
     try:
         return importlib.import_module(f"compressor.native.{name}")
@@ -27,4 +32,4 @@ def load_kernel(name: str) -> ModuleType | None:
 
 def missing_kernels() -> list[str]:
     """Returns the names of the kernels that do not run, because they were not built or are switched off."""
-    return [name for name in KERNELS if load_kernel(name) is None]
+    return [name for name in kernel_names() if load_kernel(name) is None]

@@ -7,8 +7,6 @@ import re
 from dataclasses import dataclass, field
 from functools import cached_property
 
-import numpy as np
-
 from compressor.context.blocks import Block
 from compressor.context.refs import ELLIPSIS, REF_DIGITS, compute_ref, format_json_placeholder, format_placeholder
 from compressor.context.results import Action
@@ -29,6 +27,8 @@ REFORMATTED_NOTE = "only spacing "  # in the placeholder: nothing else is missin
 #: The form that keeps how a text was written is not used if the one that does not is shorter than this fraction of it.
 MAX_EXACT_RATIO = 0.6
 _ANY_REF = "0" * REF_DIGITS
+_ONE = b"\x01"  # a unit that is kept, in the bytes of a mask
+_MAX_RENDERED = 8  # excerpts that an edit remembers: the choice is corrected in a few rounds
 
 
 @dataclass(eq=False)
@@ -48,6 +48,8 @@ class BlockEdit:
         action: What was done to the block.
         reason: Why, in a few words.
         keep: Which units are kept, or None before the first `apply_mask`.
+        kept_count: How many they are; 0 before the first `apply_mask`.
+        version: A number that grows with each change.
         removable_words: Words that may be left out of kept units.
         shortened_units: The units from which removable words were left out.
         removed_words: The words that were left out.
@@ -64,6 +66,8 @@ class BlockEdit:
     action: Action = "kept"
     reason: str = ""
     keep: Mask | None = None
+    kept_count: int = 0
+    version: int = 0
     removable_words: RemovableWords | None = None
     shortened_units: Mask | None = None
     removed_words: RemovableWords | None = None
@@ -80,7 +84,7 @@ class BlockEdit:
     @property
     def is_empty(self) -> bool:
         """Returns whether no unit is kept."""
-        return self.keep is not None and not self.keep.any()
+        return not self.kept_count and self.keep is not None
 
     @property
     def is_json(self) -> bool:
@@ -97,7 +101,7 @@ class BlockEdit:
         """Returns the tokens of what is left if nothing is kept. All refs have as many digits, so any ref will do."""
         if not self.has_placeholder:
             return 0
-        return self.counter.count(placeholder_for(self.block, _ANY_REF))
+        return self.counter.count(_ANY_JSON_PLACEHOLDER if self.block.kind == "tool_call" else _ANY_PLACEHOLDER)
 
     @cached_property
     def lossless_candidates(self) -> str | None:
@@ -135,6 +139,7 @@ class BlockEdit:
 
     def apply_lossless(self, encoded: str | None) -> None:
         """Replaces the text by a form with everything in it, or by the original if `encoded` is None."""
+        self.version += 1
         self.text = self.block.text if encoded is None else encoded
         self.action, self.reason = ("kept", "") if encoded is None else ("folded", self._lossless_reason(encoded))
 
@@ -153,9 +158,14 @@ class BlockEdit:
         if layout.header_text and self.counter.count(layout.header_text) > max_tokens:
             self.layout = layout.without_header()
 
-    def restore(self) -> None:
-        """Replaces the text by the block's own."""
-        self.text, self.action, self.reason, self.removed_words = self.block.text, "kept", "", None
+    def restore(self, reason: str) -> None:
+        """Replaces the text by the block's own.
+
+        Args:
+            reason: Why.
+        """
+        self.version += 1
+        self.text, self.action, self.reason, self.removed_words = self.block.text, "kept", reason, None
 
     def drop(self, text: str = "") -> None:
         """Marks the block as dropped with its whole message.
@@ -163,6 +173,7 @@ class BlockEdit:
         Args:
             text: The placeholder that stands for a run of messages, where the block carries it.
         """
+        self.version += 1
         self.text, self.action, self.reason, self.removed_words = text, "dropped", LOW_SCORE, None
 
     def apply_mask(self, keep: Mask, shortened: Mask | None = None) -> None:
@@ -172,29 +183,31 @@ class BlockEdit:
             keep: The units to keep, shape [units]. Their ancestors are kept, too.
             shortened: The units to keep without their removable words, or None for none.
         """
-        self.keep, self.shortened_units, self.removed_words = keep, shortened, None
-        key = np.packbits(keep).tobytes()
+        self.version += 1
+        key = keep.tobytes()
+        count, size = key.count(_ONE), len(key)
+        self.keep, self.kept_count, self.shortened_units, self.removed_words = keep, count, shortened, None
         if (
             self.removable_words is not None
             and shortened is not None
             and len(removed := self.removable_words.for_units(keep & shortened))
         ):
             self.removed_words = removed
-            key += np.packbits(keep & shortened).tobytes()
+            key += (keep & shortened).tobytes()
         text = self._rendered.get(key)
         if text is None:
-            if len(self._rendered) > 8:
+            if len(self._rendered) > _MAX_RENDERED:
                 self._rendered.clear()
             text = self._rendered[key] = self._render(keep)
         self.text = text
         if text == self.block.text:
             self.action, self.reason, self.removed_words = "kept", "", None
-        elif keep.all() and self.removed_words is None:
+        elif count == size and self.removed_words is None:
             self.action, self.reason = "folded", self._lossless_reason(text)
-        elif not keep.any():
+        elif not count:
             self.action, self.reason = "dropped", LOW_SCORE
         else:
-            self.action, self.reason = "excerpt", f"{int(keep.sum())} of {len(keep)} units kept"
+            self.action, self.reason = "excerpt", f"{count} of {size} units kept"
             if self.removed_words is not None:
                 self.reason += f", {len(self.removed_words)} words of them left out"
 
@@ -210,9 +223,9 @@ class BlockEdit:
         return out
 
     def _render(self, keep: Mask) -> str:
-        if keep.all() and self.removed_words is None:
+        if self.kept_count == len(keep) and self.removed_words is None:
             return self.lossless_candidates or self.block.text
-        if not keep.any():
+        if not self.kept_count:
             if self.placeholder_units is not None and self.placeholder_units.all():
                 return self.block.text
             text = placeholder_for(self.block, self.ref) if self.has_placeholder else ""
@@ -239,6 +252,9 @@ def placeholder_for(block: Block, ref: str) -> str:
 
 def _json_placeholder_object(ref: str) -> str:
     return json.dumps({ELLIPSIS: format_json_placeholder(ref)}, ensure_ascii=False)
+
+
+_ANY_PLACEHOLDER, _ANY_JSON_PLACEHOLDER = format_placeholder(_ANY_REF), _json_placeholder_object(_ANY_REF)
 
 
 def append_placeholder(text: str, end: str) -> str:

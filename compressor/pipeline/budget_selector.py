@@ -17,12 +17,12 @@ from compressor.pipeline.block_edit import LOW_SCORE, BlockEdit
 from compressor.pipeline.conversation_order import ConversationOrder
 from compressor.pipeline.ranking import NOVELTY_WEIGHT, SIMILAR_COSINE, Ranking, rank
 from compressor.pipeline.reasoning_weights import reweight_reasoning
+from compressor.pipeline.unit_costs import unit_costs
 from compressor.pipeline.word_pruner import WordPruner, merge_word_units
 from compressor.scoring.base import Query, Scorer, Scores, SourceBlock, UnitBatch
 from compressor.text.lossless import encode_losslessly
-from compressor.text.lossless.back_references import BackReferenceCodec
+from compressor.text.lossless.back_reference_memory import codec_of
 from compressor.text.segmenters.base import Mask
-from compressor.text.segmenters.span_layout import SpanLayout
 
 #: If tool results and documents must shrink by more than this factor, lossless encoding alone is not tried: few real
 #: contexts shrink that far, and encoding takes time.
@@ -72,7 +72,11 @@ CountTokens = Callable[[], int]
 
 
 def compress_losslessly(
-    block_edits: Sequence[BlockEdit], count_tokens: CountTokens, budget: int, tool_results: Sequence[Block] = ()
+    block_edits: Sequence[BlockEdit],
+    count_tokens: CountTokens,
+    budget: int,
+    tool_results: Sequence[Block] = (),
+    earlier_results: Sequence[str] = (),
 ) -> bool:
     """Encodes as many blocks losslessly as the budget demands, those that save most first.
 
@@ -83,7 +87,8 @@ def compress_losslessly(
         block_edits: The blocks that may be changed.
         count_tokens: Returns the exact tokens of the whole in its present state.
         budget: The maximum tokens of the whole.
-        tool_results: All tool results of the context in order, because a back reference counts all of them.
+        tool_results: Tool results of the context in order, because a back reference counts all of them.
+        earlier_results: The texts of the tool results before them, which stay as they are.
 
     Returns:
         Whether the whole now fits.
@@ -92,7 +97,7 @@ def compress_losslessly(
     data = sum(edit.block.tokens for edit in block_edits if edit.block.kind in ("tool_result", "document"))
     if excess > data * (1 - 1 / MAX_LOSSLESS_RATIO):
         return False
-    encoded = _encode(block_edits, tool_results)
+    encoded = _encode(block_edits, tool_results, earlier_results)
     promised = sum(edit.block.tokens * (1 - len(text) / len(edit.block.text)) for edit, text in encoded)
     if promised * LOSSLESS_TOKEN_DENSITY < excess:
         return False
@@ -109,16 +114,18 @@ def compress_losslessly(
     return False
 
 
-def _encode(block_edits: Sequence[BlockEdit], tool_results: Sequence[Block]) -> list[tuple[BlockEdit, str]]:
+def _encode(
+    block_edits: Sequence[BlockEdit], tool_results: Sequence[Block], earlier_results: Sequence[str]
+) -> list[tuple[BlockEdit, str]]:
     """Returns the shortest lossless form of each block that has one: its own, or one with back references."""
     best = {edit.block.number: edit.lossless_candidates for edit in block_edits}
-    codec = BackReferenceCodec()
-    for ordinal, block in enumerate(tool_results, 1):
-        if block.number in best and (encoded := codec.encode(block.text)) is not None:
-            with_references = encode_losslessly(encoded.text)[0]
-            own = best[block.number]
-            best[block.number] = with_references if own is None or len(with_references) < len(own) else own
-        codec.add(ordinal, block.text)
+    with codec_of(earlier_results) as codec:
+        for ordinal, block in enumerate(tool_results, len(earlier_results) + 1):
+            if block.number in best and (encoded := codec.encode(block.text)) is not None:
+                with_references = encode_losslessly(encoded.text)[0]
+                own = best[block.number]
+                best[block.number] = with_references if own is None or len(with_references) < len(own) else own
+            codec.add(ordinal, block.text)
     return [(edit, text) for edit in block_edits if (text := best[edit.block.number]) is not None]
 
 
@@ -160,7 +167,8 @@ class BudgetSelector:
         for edit in block_edits:
             edit.drop_costly_header(MAX_HEADER_SHARE * available)
         sources = [
-            SourceBlock(e.block.kind, e.layout, unit_costs(e), e.block.tool_call_text, e.block.age) for e in block_edits
+            SourceBlock(edit.block.kind, edit.layout, costs, edit.block.tool_call_text, edit.block.age)
+            for edit, costs in zip(block_edits, unit_costs(block_edits), strict=True)
         ]
         self.units = UnitBatch(sources, available_tokens=available)
         scores = reweight_reasoning(_checked_scores(scorer, query, self.units), self.units, query)
@@ -175,6 +183,8 @@ class BudgetSelector:
         self.word_pruner = word_pruner
         if word_pruner is not None:
             self._split_removable_words(word_pruner, query)
+        self._starts: list[int] = self.units.starts.tolist()
+        self._masks: tuple[bytes, bytes] | None = None  # what was kept and shortened last
         self._linked_units = self._link_example_messages()
         self._has_runs = conversation is not None
         if conversation is not None:
@@ -184,11 +194,11 @@ class BudgetSelector:
 
     def _find_placeholder_units(self) -> Mask:
         """Returns which units are placeholders of ours, shape [units]: worth nothing of their own."""
-        masks = [
-            np.zeros(len(e.layout.spans), np.bool_) if e.placeholder_units is None else e.placeholder_units
-            for e in self.block_edits
-        ]
-        return np.concatenate([*masks, np.zeros(0, np.bool_)])
+        out = np.zeros(len(self.units), np.bool_)
+        for edit, start in zip(self.block_edits, self.units.starts.tolist(), strict=False):
+            if edit.placeholder_units is not None:
+                out[start : start + len(edit.placeholder_units)] = edit.placeholder_units
+        return out
 
     def _reorder(self, conversation: ConversationOrder) -> None:
         values = np.asarray(self.ranking.priority(self.scores), np.float64)
@@ -206,7 +216,7 @@ class BudgetSelector:
         """
         firsts: dict[int, int] = {}
         links: list[tuple[int, int]] = []
-        for edit, start in zip(self.block_edits, self.units.starts.tolist(), strict=False):
+        for edit, start in zip(self.block_edits, self._starts, strict=False):
             if edit.block.example >= 0 and (first := firsts.setdefault(edit.block.example, start)) != start:
                 if not links:
                     self._costs = self._costs.copy()
@@ -242,27 +252,43 @@ class BudgetSelector:
         taken[chosen] = True
         for first, other in self._linked_units:
             taken[other] = taken[first]
-        keep, shortened = taken[:n] | self._join_gaps(taken[:n]), np.zeros(n, np.bool_)
+        keep = taken[:n].copy()
+        gap, before, after = self._gaps
+        keep[gap] |= taken[before] & taken[after]
         keep = self._with_placeholders(keep)
-        shortened[self._pruned_units] = ~taken[n:]
-        starts = self.units.starts.tolist()
-        for edit, start, end in zip(self.block_edits, starts, starts[1:], strict=False):
-            edit.apply_mask(keep[start:end], shortened[start:end])
+        shortened = None
+        if len(self._pruned_units):
+            shortened = np.zeros(n, np.bool_)
+            shortened[self._pruned_units] = ~taken[n:]
+        self._set_masks(keep, shortened)
 
-    def _join_gaps(self, keep: Mask) -> Mask:
-        """Returns the units without a word (blank lines, rules, lone brackets) between two kept ones of one source."""
+    def _set_masks(self, keep: Mask, shortened: Mask | None) -> None:
+        """Gives each edit its part of the masks, if that is not what it has already."""
+        new = keep.tobytes(), b"" if shortened is None else shortened.tobytes()
+        old, self._masks = self._masks, new
+        starts = self._starts
+        for edit, start, end in zip(self.block_edits, starts, starts[1:], strict=False):
+            if old is None or any(a[start:end] != b[start:end] for a, b in zip(old, new, strict=True)):
+                edit.apply_mask(keep[start:end], None if shortened is None else shortened[start:end])
+
+    @cached_property
+    def _gaps(self) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+        """The units without a word (blank lines, rules, lone brackets), and the units with words around each.
+
+        Only those between two units of one source are there.
+        """
         empty: Mask = (self.units.index.lengths == 0) & (self.units.costs <= MAX_JOINED_TOKENS)
-        if not empty.any():
-            return empty
-        n = len(keep)
-        at = np.arange(n)
-        before = np.maximum.accumulate(np.where(empty, -1, at))
-        after = np.minimum.accumulate(np.where(empty, n, at)[::-1])[::-1]
+        gap = np.flatnonzero(empty)
+        if not len(gap):
+            return gap, gap, gap
+        filled = np.flatnonzero(~empty)
+        place = np.searchsorted(filled, gap)
+        inside = (place > 0) & (place < len(filled))
+        gap, place = gap[inside], place[inside]
+        before, after = filled[place - 1], filled[place]
         source = self.units.source_indices
-        inside = empty & (before >= 0) & (after < n)
-        before, after = np.where(inside, before, 0), np.where(inside, after, 0)
-        joined: Mask = inside & keep[before] & keep[after] & (source[before] == source) & (source[after] == source)
-        return joined
+        same = source[before] == source[after]
+        return gap[same], before[same], after[same]
 
     def _with_placeholders(self, keep: Mask) -> Mask:
         """Keeps those placeholders inside of texts that stand beside something kept."""
@@ -320,12 +346,14 @@ class BudgetSelector:
 
     def _fill(self, best: int, spare: int, available_tokens: int, count_tokens: CountTokens, budget: int) -> None:
         """Spends what the first `best` items left on later ones that are small enough."""
-        order, parents, costs = self._order, self._parents, self._costs
+        order = self._order
         taken = set(order[:best].tolist())
         extra: list[int] = []
-        for unit in order[best : best + MAX_FILL_CANDIDATES].tolist():
-            cost = float(costs[unit]) * 1.1 + GAP_TOKENS
-            if cost <= spare and (parents[unit] < 0 or int(parents[unit]) in taken):
+        later = order[best : best + MAX_FILL_CANDIDATES]
+        costs = self._costs[later].tolist()
+        for unit, tokens, parent in zip(later.tolist(), costs, self._parents[later].tolist(), strict=True):
+            cost = tokens * 1.1 + GAP_TOKENS
+            if cost <= spare and (parent < 0 or parent in taken):
                 extra.append(unit)
                 taken.add(unit)
                 spare -= int(cost)
@@ -356,20 +384,20 @@ class BudgetSelector:
     def _novelty_beside_kept(self) -> npt.NDArray[np.float64]:
         """[units] the fraction of each unit that no kept unit says."""
         kept = np.zeros(len(self.units), np.bool_)
-        for edit, start in zip(self.block_edits, self.units.starts.tolist(), strict=False):
+        for edit, start in zip(self.block_edits, self._starts, strict=False):
             if edit.action != "dropped" and edit.keep is not None:
                 kept[start : start + len(edit.keep)] = edit.keep
         return novelty_beside(self.units, kept)
 
     @cached_property
-    def _starts(self) -> dict[int, int]:
-        return {id(edit): int(start) for edit, start in zip(self.block_edits, self.units.starts, strict=False)}
+    def _start_of(self) -> dict[int, int]:
+        return {id(edit): start for edit, start in zip(self.block_edits, self._starts, strict=False)}
 
     def explain(self, edit: BlockEdit) -> Iterable[tuple[int, int, str, float]]:
         """Yields the runs of a block's dropped units: first unit, last unit + 1, the reason, and their mean score."""
         if edit.keep is None:
             return
-        start = self._starts[id(edit)]
+        start = self._start_of[id(edit)]
         edges = np.flatnonzero(np.diff(np.concatenate([[False], ~edit.keep, [False]]).astype(np.int8)))
         for a, b in edges.reshape(-1, 2).tolist():
             novelty = float(self._novelty_beside_kept[start + a : start + b].mean())
@@ -381,7 +409,7 @@ class BudgetSelector:
         """Yields the spans of words removed from a block's kept units, and the score of a token of them."""
         if edit.removed_words is None or self.word_pruner is None:
             return
-        start = self._starts[id(edit)]
+        start = self._start_of[id(edit)]
         for a, b, unit in edit.removed_words.runs():
             yield (a, b), self.word_pruner.word_value * float(self.scores[start + unit])
 
@@ -418,34 +446,3 @@ def _checked_scores(scorer: Scorer, query: Query, units: UnitBatch) -> Scores:
             f"{scores.shape}" + ("" if np.isfinite(scores).all() else " with NaN or infinity")
         )
     return scores
-
-
-#: Tokens per character by the class of the character: letters run together, digits come in threes, punctuation stands
-#: alone. Only the proportions count, because costs are scaled to the exact count of the source.
-_DENSITY = np.full(256, 0.5, np.float32)
-_DENSITY[[*range(65, 91), *range(97, 123), 32]] = 0.22
-_DENSITY[48:58] = 0.4
-
-
-def unit_costs(edit: BlockEdit) -> npt.NDArray[np.float32]:
-    """Returns the tokens of each unit of a block.
-
-    They are counted from the encoding of the whole text. Units that are not stretches of it (in JSON and tables) are
-    estimated from its count.
-    """
-    block, layout = edit.block, edit.layout
-    if block.kind == "image":
-        return np.array([block.tokens], np.float32)
-    if layout.text != block.text and not (edit.is_recut and isinstance(layout, SpanLayout)):
-        sums = np.concatenate([[0], np.cumsum(_density(layout.text), dtype=np.float64)])
-        tokens = block.tokens / max(float(_density(block.text).sum()), 1e-6)
-        estimated: npt.NDArray[np.float32] = np.diff(sums[layout.spans], axis=1)[:, 0].astype(np.float32)
-        estimated *= np.float32(tokens)
-        return estimated
-    token_numbers = np.searchsorted(edit.counter.offsets(layout.text), layout.spans)
-    return ((token_numbers[:, 1] - token_numbers[:, 0]) * edit.counter.scale).astype(np.float32)
-
-
-def _density(text: str) -> npt.NDArray[np.float32]:
-    out: npt.NDArray[np.float32] = _DENSITY[np.frombuffer(text.encode("latin-1", "replace"), np.uint8)]
-    return out

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from compressor.native import load_kernel
 from compressor.pipeline.block_edit import BlockEdit
 from compressor.pipeline.working_context import WorkingContext
 
@@ -24,6 +25,8 @@ MAX_NEIGHBOUR_TOKENS = 64  # a longer neighbour is worth only what it says itsel
 
 Ints = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.floating]
+
+_kernel = load_kernel("conversation")
 
 
 @dataclass
@@ -47,6 +50,10 @@ class RemovableMessage:
     units: list[int] = field(default_factory=list)
     kept_count: int = 0
     boost: float = 0.0
+
+    def is_long(self, costs: Floats) -> bool:
+        """Returns whether it is too long to be worth more beside a kept message."""
+        return float(costs[self.units].sum()) > MAX_NEIGHBOUR_TOKENS
 
 
 class ConversationOrder:
@@ -101,7 +108,7 @@ class ConversationOrder:
         # The worth at which each item stands in the given order: that of the best item behind it.
         standing = np.zeros(len(order))
         standing[order] = np.maximum.accumulate(values[order][::-1])[::-1]
-        taken, keys, added = self._take_units(standing, costs, parents)
+        taken, keys, added = self.take_units(standing, costs, parents)
         new_costs = costs.astype(np.float64)
         new_costs[taken] = added
         others = order[~own[order]]
@@ -110,12 +117,27 @@ class ConversationOrder:
         rank = np.lexsort((np.arange(len(merged)), -np.concatenate([standing[others], keys])))
         return merged[rank].astype(np.int32), new_costs
 
-    def _take_units(self, standing: Floats, costs: Floats, parents: Ints) -> tuple[Ints, Floats, Floats]:
+    def take_units(self, standing: Floats, costs: Floats, parents: Ints) -> tuple[Ints, Floats, Floats]:
         """Takes the units of all messages one by one, the one with the most worth per added token first.
 
         Returns:
             The units in order, the worth of each per added token, and its added tokens.
         """
+        if _kernel is None:
+            return self.take_units_in_python(standing, costs, parents)
+        messages = list(self.messages.values())
+        taken, keys, added = _kernel.take_units(
+            [(m.index, m.role, m.overhead, m.asks, m.units) for m in messages],
+            standing,
+            costs.astype(np.float64),
+            parents,
+            lambda place: messages[place].is_long(costs),
+            (RUN_TOKENS, EXCERPT_TOKENS, ANSWER_VALUE, NEIGHBOUR_VALUE),
+        )
+        return np.array(taken, np.int32), np.array(keys, np.float64), np.array(added, np.float64)
+
+    def take_units_in_python(self, standing: Floats, costs: Floats, parents: Ints) -> tuple[Ints, Floats, Floats]:
+        """Does what `take_units` does without the native kernel, and changes the messages."""
         owner = {unit: message for message in self.messages.values() for unit in message.units}
         heap: list[tuple[float, int]] = []
         done: set[int] = set()
@@ -169,7 +191,7 @@ class ConversationOrder:
             return
         for step in _steps():
             other = self.messages.get(message.index + step)
-            if other is None or other.kept_count or float(costs[other.units].sum()) > MAX_NEIGHBOUR_TOKENS:
+            if other is None or other.kept_count or other.is_long(costs):
                 continue
             asked = other if step < 0 else message
             is_pair = abs(step) == 1 and asked.asks and other.role != message.role

@@ -108,19 +108,17 @@ def _is_plain(turn: Turn, message: Any) -> bool:
 
 
 def join_runs(
-    turns: Sequence[Turn],
     dropped: Collection[int],
     evicted: Collection[int],
-    find_text: Callable[[str], str | None],
+    make_run: Callable[[int, int, int], MessageRun],
     is_shorter: Callable[[MessageRun], bool],
 ) -> list[MessageRun]:
     """Joins dropped messages into runs.
 
     Args:
-        turns: The turns of a context.
         dropped: Messages of which nothing is kept and that may carry a placeholder.
         evicted: Messages that leave the request in any case.
-        find_text: Returns the text behind a ref of ours.
+        make_run: Returns the run from a first message up to another, which a third message carries.
         is_shorter: Returns whether a run takes fewer tokens than its messages do one by one.
 
     Returns:
@@ -130,7 +128,7 @@ def join_runs(
     for start, end in _stretches(sorted({*dropped, *evicted})):
         host = next((i for i in range(start, end) if i in dropped and i not in evicted), None)
         if host is not None and end - start > 1:
-            run = MessageRun(tuple(turns[start:end]), host, find_text)
+            run = make_run(start, end, host)
             if is_shorter(run):
                 runs.append(run)
     return runs

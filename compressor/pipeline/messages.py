@@ -10,24 +10,28 @@ import json
 import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
-from compressor.context.blocks import Block, Priority, SlotSpanFinder, split_into_blocks
+from compressor.context.blocks import Block, Priority, SlotSpanFinder, split_into_blocks, split_newest
 from compressor.context.budget import Budget, is_fraction, resolve_budget
-from compressor.context.formats import detect_format
 from compressor.context.formats.base import MessageFormat
+from compressor.context.formats.edited_turns import read_edited_turns
+from compressor.context.formats.known_history import read_changed, read_context
 from compressor.context.model import Context
 from compressor.context.refs import compute_ref
 from compressor.context.results import CacheDependencies, Result
+from compressor.context.running_totals import totals_of
 from compressor.errors import BudgetTooSmallError, ContextError, RefError
 from compressor.pipeline.arguments import check_list
 from compressor.pipeline.block_reports import list_blocks, list_dropped, originals_of
 from compressor.pipeline.budget_selector import BudgetSelector, compress_losslessly
 from compressor.pipeline.conversation_order import ConversationOrder
 from compressor.pipeline.earlier_excerpt import text_finder
+from compressor.pipeline.edited_slots import Key
 from compressor.pipeline.engine import Engine
 from compressor.pipeline.output_validation import validate
-from compressor.pipeline.working_context import Key, WorkingContext
+from compressor.pipeline.working_context import WorkingContext
 from compressor.scoring.query import MAX_PART_CHARS, build_query
 from compressor.storage.base import BlobStore
 from compressor.storage.circuit_breaker import StoreUnavailableError
@@ -67,15 +71,11 @@ def compress_messages(
     if system:
         messages = [{"role": "system", "content": system}, *messages]
     try:
-        message_format = detect_format(messages, tools)
-        context = message_format.parse(messages, tools)
+        message_format, context = read_context(messages, tools)
     except ContextError as error:
         raise error.with_index_offset(-system_offset) from None
-    # These texts may be cut later. Encoding them with offsets now saves encoding them twice.
-    for turn in context.turns:
-        for slot in turn.slots:
-            if slot.kind in ("tool_result", "assistant", "thinking") and not _JSON.match(slot.text):
-                counter.offsets(slot.text)
+    if not counter.is_quick:
+        _encode_ahead(context, counter)
     before = counter.count_context(context)
     limit = resolve_budget(budget, before)
     compression = MessageCompression(
@@ -92,6 +92,14 @@ def compress_messages(
         examples=True,
     )
     return compression.run(before, limit)
+
+
+def _encode_ahead(context: Context, counter: TokenCounter) -> None:
+    """Encodes the texts that may be cut with their offsets, which saves encoding them twice."""
+    for turn in context.turns[totals_of(context).counted(counter) :]:
+        for slot in turn.slots:
+            if slot.kind in ("tool_result", "assistant", "thinking") and not _JSON.match(slot.text):
+                counter.offsets(slot.text)
 
 
 @dataclass
@@ -154,14 +162,26 @@ class MessageCompression:
             return self._untouched(before, before, CacheDependencies((own,)))
         if is_own is None:
             self.warnings.append(STORE_LOOKUP_FAILED)
-        blocks = self._blocks()
+        # In ingest mode nothing before the newest results changes.
+        totals = totals_of(self.context)
+        first = totals.outline().last_agent + 1 if self.mode == "ingest" else 0
+        blocks = self._blocks(first)
         # A session lists what has left it in an index of its own.
-        join_messages = self.mode != "compact"
-        working = WorkingContext(self.context, blocks, self.counter, before, text_finder(self.store), join_messages)
+        join_messages = self.mode == "call"
+        working = WorkingContext(
+            self.context,
+            blocks,
+            self.counter,
+            before,
+            text_finder(self.store),
+            join_messages,
+            lambda: self._blocks(0)[: totals.outline(first).slots] if first else [],
+        )
         working.unlock_priority(Priority.ASSISTANT)
         selector = None
         tool_results = [b for b in blocks if b.kind == "tool_result"]
-        if not compress_losslessly(working.block_edits, working.count_tokens, budget, tool_results):
+        earlier = totals.result_texts(first)
+        if not compress_losslessly(working.block_edits, working.count_tokens, budget, tool_results, earlier):
             selector = self._select(working, budget)
         self.warnings += validate(working.block_edits, working.count_tokens, budget)
         working.settle()
@@ -169,7 +189,10 @@ class MessageCompression:
         dependencies = CacheDependencies((), own, has_notes or is_own is None)
         return self._render_and_verify(working, selector, budget, dependencies)
 
-    def _blocks(self) -> list[Block]:
+    def _blocks(self, first: int = 0) -> list[Block]:
+        """Returns the blocks of the messages from `first` on, which is 0 except in ingest mode."""
+        if self.mode == "ingest":
+            return split_newest(self.context, first, self.pinned, self.pinned_slots)
         find = self._find_examples if self.examples else None
         turns = find_few_shot_turns(self.context.turns, self.system_offset) if self.examples else {}
         return split_into_blocks(
@@ -192,13 +215,12 @@ class MessageCompression:
     def _select(self, working: WorkingContext, budget: int) -> BudgetSelector:
         """Keeps what the budget buys, and opens more of the context to cuts as long as it does not fit."""
         # In ingest mode every earlier message stays; the last words of agent and user are enough to compare with.
-        fixed = [
-            b.text
-            for b in working.blocks
-            if b.priority > Priority.ASSISTANT and (self.mode != "ingest" or b.kind != "tool_result")
-        ]
-        retained = tuple(fixed[-MAX_RETAINED_BLOCKS:] if self.mode == "ingest" else fixed)
-        question = self.query or query_outside_examples(working.blocks, MAX_PART_CHARS)
+        if self.mode == "ingest":
+            newest = (s.text for t in reversed(self.context.turns) for s in reversed(t.slots) if s.kind != "tool_result")
+            retained, question = tuple(islice(newest, MAX_RETAINED_BLOCKS))[::-1], self.query
+        else:
+            retained = tuple(b.text for b in working.blocks if b.priority > Priority.ASSISTANT)
+            question = self.query or query_outside_examples(working.blocks, MAX_PART_CHARS)
         query = build_query(self.context, question, retained, self.mode == "compact", self.boosted_texts)
         for attempt in ("placeholders", "history", "rounds"):
             if attempt == "history":
@@ -276,7 +298,7 @@ class MessageCompression:
         self.edits = working.edits()
         self.removed = frozenset(working.left_out)
         messages = self.dialect.render(self.context, self.edits, tuple(sorted(self.removed)))
-        after = self.counter.count_context(self._parse(messages))
+        after = self._count_rendered(messages, working.before)
         if after > budget:
             raise BudgetTooSmallError(budget, after, "the rendered context is larger than planned")
         stored = self._store_originals(working, messages)
@@ -293,14 +315,28 @@ class MessageCompression:
             _blocks=lambda: list_blocks(working),
         )
 
-    def _parse(self, messages: Sequence[Any]) -> Context:
-        is_lenient = any(turn.is_malformed for turn in self.context.turns)
-        return self.dialect.parse(messages, self.context.tools, lenient=is_lenient)
+    def _count_rendered(self, messages: list[Any], before: int) -> int:
+        """Parses the messages that changed, which proves their format and their call pairs, and returns the new tokens.
+
+        Raises:
+            ContextError: A provider would reject the messages.
+        """
+        if self.mode == "ingest" and self.context.history is not None and self.edits and not self.removed:
+            # The caller's next context begins with these messages.
+            first_changed = min(message for message, _ in self.edits)
+            return self.counter.count_context(read_changed(self.context, messages, first_changed))
+        changed = read_edited_turns(self.context, self.dialect, messages, self.edits, self.removed)
+        if changed is None:
+            is_lenient = any(turn.is_malformed for turn in self.context.turns)
+            return self.counter.count_context(self.dialect.parse(messages, self.context.tools, lenient=is_lenient))
+        name, turns = self.context.format_name, self.context.turns
+        gone = sum(self.counter.count_turn(turns[index], name) for index in {*self.removed, *changed})
+        return before - gone + sum(self.counter.count_turn(turn, name) for turn in changed.values())
 
     def _store_originals(self, working: WorkingContext, messages: list[Any]) -> tuple[str, ...]:
         """Stores what the result needs and returns the keys."""
         originals = originals_of(working.block_edits) | {run.ref: run.text for run in working.runs}
-        for block in working.blocks:
+        for block in working.blocks if working.evicted else ():
             if block.slot.message in working.evicted and block.text:
                 originals[compute_ref(block.text)] = block.text
         if self.is_fraction:

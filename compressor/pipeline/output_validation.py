@@ -1,6 +1,7 @@
 """Checks each changed block before it leaves. A block that fails goes out unchanged, or as its placeholder.
 
 Budget, call pairs and order are proven on the rendered context (see `messages`). Lossless codecs verify themselves.
+`word_splits` has a native kernel.
 """
 
 from __future__ import annotations
@@ -9,13 +10,17 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from compressor.context.refs import find_refs
+from compressor.context.refs import find_refs, format_placeholder
+from compressor.native import load_kernel
 from compressor.pipeline.block_edit import BlockEdit
 from compressor.pipeline.protected_words import is_word
 from compressor.text.lossless.json_values import parses_strictly
+from compressor.text.segmenters.base import Mask, Spans
 from compressor.text.segmenters.composite_layout import CompositeLayout
 from compressor.text.segmenters.json import JsonLayout
 from compressor.text.segmenters.span_layout import SpanLayout
+
+_kernel = load_kernel("render")
 
 
 def validate(block_edits: Sequence[BlockEdit], count_tokens: Callable[[], int], budget: int) -> list[str]:
@@ -37,8 +42,7 @@ def validate(block_edits: Sequence[BlockEdit], count_tokens: Callable[[], int], 
         fault = find_fault(edit)
         if fault is None:
             continue
-        edit.text, edit.action, edit.reason = edit.block.text, "kept", f"guard: {fault}"
-        edit.removed_words = None
+        edit.restore(f"guard: {fault}")
         outcome = "unchanged"
         if count_tokens() > budget:
             edit.apply_mask(np.zeros(len(edit.layout.spans), np.bool_))
@@ -49,7 +53,7 @@ def validate(block_edits: Sequence[BlockEdit], count_tokens: Callable[[], int], 
 
 def find_fault(edit: BlockEdit) -> str | None:
     """Returns what is wrong with an excerpt, or None."""
-    if edit.has_placeholder and edit.ref not in find_refs(edit.text):
+    if edit.has_placeholder and not _has_ref(edit.text, edit.ref):
         return "the excerpt has lost its placeholder"
     if edit.removed_words is not None and not all(
         is_word(edit.block.text, a, b) for a, b in edit.removed_words.spans.tolist()
@@ -66,6 +70,11 @@ def find_fault(edit: BlockEdit) -> str | None:
     return None
 
 
+def _has_ref(text: str, ref: str) -> bool:
+    """Whether a text has the placeholder of a ref. It usually stands at the end."""
+    return text.endswith(format_placeholder(ref)) or ref in find_refs(text)
+
+
 def _has_constants(text: str) -> bool:
     """Whether a text holds NaN or Infinity, which an excerpt may hold then, too: the source was not JSON either."""
     return "NaN" in text or "Infinity" in text
@@ -79,19 +88,30 @@ def fix_word_splits(edit: BlockEdit) -> None:
     keep, layout = edit.keep, edit.layout
     if keep is None or not isinstance(layout, SpanLayout) or len(keep) < 2:
         return
-    text, spans = layout.text, layout.spans
-    edges = np.flatnonzero(keep[1:] != keep[:-1])
-    split = [
-        i
-        for i in edges.tolist()
-        if spans[i, 1] == spans[i + 1, 0]
-        and _is_inside_word(text[spans[i, 1] - 1 : spans[i, 1]], text[spans[i, 1] : spans[i, 1] + 1])
-    ]
+    if _kernel is None:
+        split = word_splits(layout.text, layout.spans, keep)
+    else:
+        split = _kernel.word_splits(layout.text, layout.spans, keep.tobytes())
     if split:
         fixed = keep.copy()
         for i in split:
             fixed[i] = fixed[i + 1] = False
         edit.apply_mask(fixed, edit.shortened_units)
+
+
+def word_splits(text: str, spans: Spans, keep: Mask) -> list[int]:
+    """Returns the units with a border inside a word behind them, of which only one side is kept.
+
+    Args:
+        text: The text.
+        spans: [units, 2] where each unit stands in it.
+        keep: [units] which of them are kept.
+    """
+    edges = np.flatnonzero(keep[1:] != keep[:-1])
+    borders = zip(edges.tolist(), spans[edges, 1].tolist(), spans[edges + 1, 0].tolist(), strict=True)
+    return [
+        i for i, end, start in borders if end == start and _is_inside_word(text[end - 1 : end], text[end : end + 1])
+    ]
 
 
 def _is_inside_word(left: str, right: str) -> bool:

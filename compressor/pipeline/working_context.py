@@ -2,26 +2,42 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from compressor.context.blocks import Block, Priority
 from compressor.context.formats.json_values import part_json
-from compressor.context.model import Context, Path, TextSlot
+from compressor.context.model import Context, TextSlot
 from compressor.context.tool_rounds import group_tool_rounds
 from compressor.pipeline.block_edit import BlockEdit
 from compressor.pipeline.earlier_excerpt import CuttableText, FindText, is_own_run, open_text
+from compressor.pipeline.edited_slots import EditedSlots, Key
 from compressor.pipeline.message_runs import MessageRun, find_removable_messages, join_runs
 from compressor.text.layout_cache import single_unit_layout
 from compressor.tokens import TokenCounter
 
-Key = tuple[int, Path]
 MIN_BLOCK_TOKENS = 24  # A block of up to this many tokens is edited only when nothing else is left.
 _SPOKEN_KINDS = ("tool_call", "assistant", "user")  # a placeholder replaces these only if it is half as long or less
 MAX_WHOLE_MESSAGE_TOKENS = 64  # A sentence out of a message of up to this many tokens says too little.
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What the edits amount to.
+
+    Attributes:
+        hosts: The runs of dropped messages that share a placeholder, by the message that carries it, in order.
+        left_out: The messages that are not in the request any more.
+        tokens: The exact tokens of the whole context.
+    """
+
+    hosts: dict[int, MessageRun]
+    left_out: set[int]
+    tokens: int
 
 
 class WorkingContext:
@@ -29,7 +45,6 @@ class WorkingContext:
 
     Attributes:
         context: The parsed context.
-        blocks: All its blocks, in order.
         counter: Counts tokens as the target model does.
         before: The exact token count of the untouched context.
         block_edits: The edits of the blocks whose priority is unlocked, in order.
@@ -45,34 +60,42 @@ class WorkingContext:
         before: int,
         find_text: FindText = lambda ref: None,
         join_messages: bool = True,
+        blocks_in_front: Callable[[], list[Block]] = list,
     ) -> None:
         """Starts with the untouched context.
 
         Args:
             context: The parsed context.
-            blocks: All its blocks, in order.
+            blocks: Its blocks, in order.
             counter: Counts tokens as the target model does.
             before: The exact token count of the untouched context.
             find_text: Returns the text behind a ref of ours.
             join_messages: Whether neighbouring messages that are dropped share one placeholder.
+            blocks_in_front: Makes the blocks before those given, which all are pinned. They are seldom needed.
         """
         self.context = context
-        self.blocks = blocks
+        self._blocks = blocks
+        self._blocks_in_front = blocks_in_front
         self.counter = counter
         self.before = before
         self.block_edits: list[BlockEdit] = []
         self.evicted: set[int] = set()
         self.removable: set[int] = set()
         self._find_text = find_text
-        self._example_edits: list[BlockEdit] = []
         self._slots: dict[Key, list[Block]] = defaultdict(list)
         for block in blocks:
             self._slots[block.slot.message, block.slot.path].append(block)
-        self._edits_by_slot: dict[Key, dict[int, BlockEdit]] = {}
+        self._index_edits([])
         fixed = {b.slot.message for b in blocks if b.priority == Priority.PINNED or b.example >= 0}
         self._single_texts = find_removable_messages(context.turns, context.messages, fixed) if join_messages else set()
         self._turn_tokens: dict[int, int] = {}
         self._runs: tuple[frozenset[int], list[MessageRun]] = frozenset(), []
+        self._stretches: dict[tuple[int, int], MessageRun] = {}
+
+    @cached_property
+    def blocks(self) -> list[Block]:
+        """Returns all blocks, in order."""
+        return [*self._blocks_in_front(), *self._blocks]
 
     def unlock_priority(self, priority: int) -> None:
         """Makes an edit for each block up to this priority that is larger than the placeholder that could replace it.
@@ -82,8 +105,8 @@ class WorkingContext:
         """
         min_tokens = MIN_BLOCK_TOKENS if priority < Priority.HISTORY else 0
         known = {edit.block.number for edit in self.block_edits}
-        fresh = [b for b in self.blocks if b.priority <= priority and b.number not in known]
-        locked = {b.slot.message for b in self.blocks if b.priority > priority}
+        fresh = [b for b in self._blocks if b.priority <= priority and b.number not in known]
+        locked = {b.slot.message for b in self._blocks if b.priority > priority}
         for block, tokens in zip(fresh, self.counter.count_many([b.text for b in fresh]), strict=True):
             block.tokens = tokens if block.slot.image is None else self.counter.count_image(block.slot.image)
             in_run = block.slot.message in self._single_texts and block.slot.message not in locked
@@ -116,10 +139,9 @@ class WorkingContext:
     def _index_edits(self, edits: list[BlockEdit]) -> None:
         self.block_edits = sorted(edits, key=lambda edit: edit.block.number)
         self._example_edits = [edit for edit in self.block_edits if edit.block.example >= 0]
-        self._edits_by_slot = {}
-        for edit in self.block_edits:
-            key = (edit.block.slot.message, edit.block.slot.path)
-            self._edits_by_slot.setdefault(key, {})[edit.block.number] = edit
+        self._removable_edits = [edit for edit in self.block_edits if edit.block.slot.message in self.removable]
+        self._edited = EditedSlots(self.block_edits, self._slots, self.counter)
+        self._outcome: _Outcome | None = None
 
     def _image_source(self, slot: TextSlot) -> str:
         return part_json(self.context.messages[slot.message], slot.path)
@@ -135,39 +157,51 @@ class WorkingContext:
     @property
     def runs(self) -> list[MessageRun]:
         """Returns the runs of dropped messages that share one placeholder, in the present state."""
+        return list(self._present.hosts.values())
+
+    @property
+    def _present(self) -> _Outcome:
+        """Returns what the edits amount to. It is worked out anew only after a change."""
+        if self._edited.refresh() or self._outcome is None:
+            hosts = {run.host: run for run in self._find_runs()}
+            left_out = self.evicted.union(self.dropped_example_messages, *(run.removed for run in hosts.values()))
+            tokens = self.before + self._edited.total
+            tokens -= sum(map(self._edited.change_of, left_out.union(hosts)))
+            tokens += sum(map(self._run_change, hosts.values())) - sum(map(self.turn_tokens, left_out))
+            self._outcome = _Outcome(hosts, left_out, tokens)
+        return self._outcome
+
+    def _find_runs(self) -> list[MessageRun]:
         if not self.removable:
             return []
-        kept = {e.block.slot.message for e in self.block_edits if not e.is_empty}
+        kept = {e.block.slot.message for e in self._removable_edits if not e.is_empty}
         dropped = frozenset(self.removable - kept)
         if self._runs[0] != dropped:
-            turns = self.context.turns
-            self._runs = dropped, join_runs(turns, dropped, self.evicted, self._find_text, self._is_shorter)
+            self._runs = dropped, join_runs(dropped, self.evicted, self._make_run, self._is_shorter)
         return self._runs[1]
+
+    def _make_run(self, start: int, end: int, host: int) -> MessageRun:
+        run = self._stretches.get((start, end))
+        if run is None or run.host != host:
+            run = MessageRun(tuple(self.context.turns[start:end]), host, self._find_text)
+            self._stretches[start, end] = run
+        return run
 
     def _is_shorter(self, run: MessageRun) -> bool:
         """Returns whether a run's placeholder takes fewer tokens than its messages with placeholders of their own."""
-        apart = sum(self.turn_tokens(i) + self._change_of(i) for i in run.removed - self.evicted)
+        change_of = self._edited.change_of
+        apart = sum(self.turn_tokens(i) + change_of(i) for i in run.removed - self.evicted)
         host = self.context.turns[run.host].slots[0]
-        return self.counter.count(run.placeholder) < apart + self.counter.count(host.text) + self._change_of(run.host)
-
-    def _change_of(self, message: int) -> int:
-        key = message, self.context.turns[message].slots[0].path
-        return self._token_change(key) if key in self._edits_by_slot else 0
+        return self.counter.count(run.placeholder) < apart + self.counter.count(host.text) + change_of(run.host)
 
     @property
     def left_out(self) -> set[int]:
         """Returns the messages that are not in the request any more."""
-        return self.evicted.union(self.dropped_example_messages, *(run.removed for run in self.runs))
+        return self._present.left_out
 
     def count_tokens(self) -> int:
         """Returns the exact tokens of the whole context in its present state."""
-        left_out = self.left_out
-        hosts = {run.host: run for run in self.runs}
-        total = self.before + sum(
-            self._token_change(key) for key in self._edits_by_slot if key[0] not in left_out and key[0] not in hosts
-        )
-        total += sum(self._run_change(run) for run in hosts.values())
-        return total - sum(map(self.turn_tokens, left_out))
+        return self._present.tokens
 
     def _run_change(self, run: MessageRun) -> int:
         """Returns the tokens that the message with a run's placeholder has gained, negative if it has lost some."""
@@ -176,13 +210,11 @@ class WorkingContext:
 
     def message_tokens(self) -> dict[int, int]:
         """Returns the exact tokens of each message that is still in the context."""
-        left_out, hosts = self.left_out, {run.host: run for run in self.runs}
+        hosts, left_out = self._present.hosts, self._present.left_out
         sizes = {turn.index: self.turn_tokens(turn.index) for turn in self.context.turns if turn.index not in left_out}
-        for key in self._edits_by_slot:
-            if key[0] in sizes and key[0] not in hosts:
-                sizes[key[0]] += self._token_change(key)
-        for host, run in hosts.items():
-            sizes[host] += self._run_change(run)
+        for message in sizes:
+            run = hosts.get(message)
+            sizes[message] += self._edited.change_of(message) if run is None else self._run_change(run)
         return sizes
 
     def turn_tokens(self, message: int) -> int:
@@ -193,27 +225,14 @@ class WorkingContext:
             self._turn_tokens[message] = tokens
         return tokens
 
-    def _token_change(self, key: Key) -> int:
-        """Returns the tokens that a slot has gained, negative if it has lost some."""
-        slot = self._slots[key][0].slot
-        if slot.image is None:
-            return self.counter.count(self._text(key)) - self.counter.count(slot.text)
-        if all(edit.action != "dropped" for edit in self._edits_by_slot[key].values()):
-            return 0
-        return self.counter.count(self._text(key)) - self.counter.count_image(slot.image)
-
     def edits(self) -> dict[Key, str]:
         """Returns the new text of every slot that changed."""
-        left_out, hosts = self.left_out, {run.host: run for run in self.runs}
+        hosts, left_out = self._present.hosts, self._present.left_out
         out: dict[Key, str] = {}
-        for key, blocks in self._slots.items():
+        for key in self._slots:
             if key[0] in hosts:
                 out[key] = hosts[key[0]].placeholder
-            elif (
-                key in self._edits_by_slot
-                and key[0] not in left_out
-                and (text := self._text(key)) != blocks[0].slot.text
-            ):
+            elif key[0] not in left_out and (text := self._edited.changed_text(key)) is not None:
                 out[key] = text
         return out
 
@@ -226,13 +245,6 @@ class WorkingContext:
             if (run := places.get(message)) is not None:
                 edit.drop(run.placeholder if message == run.host and message not in carriers else "")
                 carriers.add(message)
-
-    def _text(self, key: Key) -> str:
-        edits, blocks = self._edits_by_slot[key], self._slots[key]
-        text = "".join([edits[b.number].text if b.number in edits else b.text for b in blocks])
-        if blocks[0].slot.kind == "tool_call" and text != blocks[0].slot.text:
-            return _with_spacing_of(text, blocks[0].slot.text)
-        return text
 
     def evict_tool_rounds(self, budget: int, pinned: Collection[int] = ()) -> None:
         """Leaves out whole tool rounds, oldest first, until the context fits; then other messages.
@@ -257,16 +269,3 @@ class WorkingContext:
         self.removable -= self.evicted
         self._runs = frozenset(), []
         self._index_edits([edit for edit in self.block_edits if edit.block.slot.message not in self.evicted])
-
-
-def _with_spacing_of(text: str, original: str) -> str:
-    """Returns JSON arguments with the spaces that `json.dumps` writes, if the original has them.
-
-    Some formats hold arguments as a dict, which is written, and counted, with those spaces.
-    """
-    try:
-        if json.dumps(json.loads(original), ensure_ascii=False) != original:
-            return text
-        return json.dumps(json.loads(text), ensure_ascii=False)
-    except (ValueError, RecursionError):
-        return text

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from compressor.scoring.base import Query, UnitBatch
-from compressor.scoring.bm25 import K1, STOP, B
+from compressor.scoring.bm25 import STOP
+from compressor.scoring.term_counts import K1, B
 from compressor.scoring.token_index import CODE, NAME, NUMBER, TOKEN, classify_token, stem
 from compressor.scoring.word_vectors import UNKNOWN_IDF, Floats, WordVectors, load_word_vectors
 

@@ -98,6 +98,21 @@ class UnitBatch:
         return out
 
     @cached_property
+    def ages(self) -> npt.NDArray[np.float32]:
+        """[sources] the age of each source."""
+        return np.array([s.age for s in self.sources], np.float32)
+
+    @cached_property
+    def json_sources(self) -> npt.NDArray[np.bool_]:
+        """[sources] which sources are JSON."""
+        return np.array([s.layout.kind == "json" for s in self.sources], np.bool_)
+
+    @cached_property
+    def agent_sources(self) -> npt.NDArray[np.bool_]:
+        """[sources] which sources the agent itself wrote."""
+        return np.array([s.kind in ("assistant", "thinking") for s in self.sources], np.bool_)
+
+    @cached_property
     def costs(self) -> npt.NDArray[np.float32]:
         """[n] tokens of each unit, at least a quarter, so that no unit is free."""
         costs = np.concatenate([*(s.costs for s in self.sources), np.zeros(0, np.float32)])
@@ -157,7 +172,7 @@ class UnitBatch:
     @cached_property
     def index(self) -> TokenIndex:
         """The words of the units, indexed once for the scorer and the reducer."""
-        return TokenIndex(self.texts())
+        return TokenIndex.of_layouts([s.layout for s in self.sources])
 
 
 class RelevanceModel(Protocol):

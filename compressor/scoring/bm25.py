@@ -7,10 +7,13 @@ The formula is equation 3.15 of S. Robertson, H. Zaragoza, The Probabilistic Rel
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
+from compressor.caches import TwoGenerationCache
 from compressor.scoring.character_ngrams import has_unsegmented, is_hiragana, run_terms, split_run, without_particle
 from compressor.scoring.stop_words import (
     find_languages,
@@ -19,18 +22,19 @@ from compressor.scoring.stop_words import (
     is_stop_word,
     without_function_words,
 )
+from compressor.scoring.term_counts import K1, TermCounts
 from compressor.scoring.token_index import NAME, TOKEN, WORD, TokenIndex, classify_token, plain_word
 from compressor.scoring.word_forms import word_forms
-
-K1 = 1.2
-#: Weaker length normalization than the usual 0.75, as units are short and their lengths say little.
-B = 0.4
 
 #: The weight of pieces of scripts without spaces that say little: one of several Han characters, hiragana, particles.
 PIECE_WEIGHT = 0.4
 
 #: A longer part of a query is a task with many words, of which some are always there: other forms add only noise.
 MAX_TOKENS_WITH_FORMS = 80
+
+#: Tokens of queries whose terms are remembered, and up to which length.
+MAX_KNOWN_TOKENS, MAX_KNOWN_CHARS = 16_384, 64
+MAX_PART_CACHE_BYTES = 8 << 20
 
 #: English words, as terms, that do not tell what a question is about.
 STOP = frozenset(
@@ -39,6 +43,9 @@ STOP = frozenset(
     "what when where which who whom whose why will with would you your he her his him about also any been i'm i'd ar "
     "wa ha hav thi wer wher wh ther thes thos wil".split()
 )
+
+
+_parts: TwoGenerationCache[PartTerms] = TwoGenerationCache(MAX_PART_CACHE_BYTES)
 
 
 class QueryTerms(dict[str, float]):
@@ -60,42 +67,113 @@ class QueryTerms(dict[str, float]):
         return {form: own[term] for form, term in self.forms.items() if form not in own} | own
 
 
+@dataclass(frozen=True, slots=True)
+class PartTerms:
+    """What one part of a query, or one of its tokens, asks for. It is shared between calls and never changed.
+
+    Attributes:
+        shares: The terms with the share of the part's weight that each of them gets.
+        forms: Other forms of the terms, with the term each of them stands for.
+        compounds: Whole ids, versions, paths and dates of more than one term.
+    """
+
+    shares: dict[str, float]
+    forms: dict[str, str]
+    compounds: tuple[str, ...]
+
+    def size(self) -> int:
+        """Returns the bytes that it takes, about."""
+        return 120 * (len(self.shares) + len(self.forms) + len(self.compounds)) + 300
+
+
+NO_TERMS = PartTerms({}, {}, ())
+
+
 def weighted_terms(parts: tuple[tuple[str, float], ...]) -> QueryTerms:
     """Returns query terms with the weight of the heaviest part that has them, without stop words.
 
     Stop words and word forms are those of each part's own languages.
     """
     out = QueryTerms()
+    weight_of = out.get
     for text, weight in parts:
-        tokens = TOKEN.findall(text)
-        languages = find_languages(text, tokens)
-        forms = languages if len(tokens) <= MAX_TOKENS_WITH_FORMS else ()
-        for token in tokens:
-            if has_unsegmented(token[0]):
-                _add_run(out, token, languages, weight)
-            elif not is_stop_word(token, languages):
-                words = [w for w in token.split("-") if w and not is_stop_word(w, languages)]  # `a-t-elle`
-                for word in [token] if len(words) == token.count("-") + 1 else words:
-                    _add_word(out, word, languages, forms, weight)
+        part = part_terms(text)
+        for term, share in part.shares.items():
+            out[term] = max(weight_of(term, 0.0), share * weight)
+        if part.forms:
+            out.forms |= part.forms | out.forms  # the first part that has a form says which term it stands for
+        for compound in part.compounds:
+            out.compounds[compound] = max(out.compounds.get(compound, 0.0), weight)
     return out
 
 
-def _add_word(out: QueryTerms, token: str, languages: tuple[str, ...], forms: tuple[str, ...], weight: float) -> None:
-    kind, found = classify_token(token)
-    for term in found:
-        if term in STOP and "en" in languages:
-            continue
-        if len(term) > 1 or term.isdigit() or not term.isascii() or token.isupper():
-            out[term] = max(out.get(term, 0.0), weight)
-            word = plain_word(token).lower() if len(found) == 1 and not token.isdigit() else term
-            for form in word_forms(word, forms) if forms else ():
-                out.forms.setdefault(form, term)
-    if (len(found) > 1 or not token.isalnum()) and kind not in (WORD, NAME):
-        out.compounds[token] = max(out.compounds.get(token, 0.0), weight)
+def part_terms(text: str) -> PartTerms:
+    """Returns the terms of one part of a query. They are cached, as most parts return with every call."""
+    found = _parts.get(text)
+    if found is None:
+        found = _read_part(text)
+        _parts.put(text, found, found.size())
+    return found
 
 
-def _add_run(out: QueryTerms, run: str, languages: tuple[str, ...], weight: float) -> None:
-    """Adds the pieces of a run of a script without spaces. Those that say little count less."""
+def _read_part(text: str) -> PartTerms:
+    tokens = TOKEN.findall(text)
+    languages = find_languages(text, tokens)
+    forms = languages if len(tokens) <= MAX_TOKENS_WITH_FORMS else ()
+    shares: dict[str, float] = {}
+    compounds: dict[str, None] = {}
+    all_forms = []
+    for token in dict.fromkeys(tokens):
+        found = (_known_token_terms if len(token) <= MAX_KNOWN_CHARS else _token_terms)(token, languages, forms)
+        for term, share in found.shares.items():
+            shares[term] = max(shares.get(term, 0.0), share)
+        if found.forms:
+            all_forms.append(found.forms)
+        for compound in found.compounds:
+            compounds[compound] = None
+    merged: dict[str, str] = {}
+    for token_forms in reversed(all_forms):  # the first token that has a form says which term it stands for
+        merged.update(token_forms)
+    return PartTerms(shares, merged, tuple(compounds))
+
+
+def _token_terms(token: str, languages: tuple[str, ...], forms: tuple[str, ...]) -> PartTerms:
+    """Returns what a token of a query asks for; nothing for a stop word.
+
+    Args:
+        token: The token.
+        languages: The languages of its part, whose stop words are left out.
+        forms: The languages whose word forms are added.
+    """
+    shares: dict[str, float] = {}
+    all_forms: dict[str, str] = {}
+    if has_unsegmented(token[0]):
+        _add_run(shares, token, languages)
+        return PartTerms(shares, all_forms, ())
+    if is_stop_word(token, languages):
+        return NO_TERMS
+    words = [w for w in token.split("-") if w and not is_stop_word(w, languages)]  # `a-t-elle`
+    compounds = []
+    for word in [token] if len(words) == token.count("-") + 1 else words:
+        kind, found = classify_token(word)
+        for term in found:
+            if term in STOP and "en" in languages:
+                continue
+            if len(term) > 1 or term.isdigit() or not term.isascii() or word.isupper():
+                shares[term] = 1.0
+                whole = plain_word(word).lower() if len(found) == 1 and not word.isdigit() else term
+                for form in word_forms(whole, forms) if forms else ():
+                    all_forms.setdefault(form, term)
+        if (len(found) > 1 or not word.isalnum()) and kind not in (WORD, NAME):
+            compounds.append(word)
+    return PartTerms(shares, all_forms, tuple(compounds))
+
+
+_known_token_terms = lru_cache(maxsize=MAX_KNOWN_TOKENS)(_token_terms)
+
+
+def _add_run(out: dict[str, float], run: str, languages: tuple[str, ...]) -> None:
+    """Adds the pieces of a run of a script without spaces. Those that say little get a share of the weight."""
     for part in without_function_words(run):
         for piece in split_run(part):
             if is_function_character(piece) or is_stop_word(piece, languages):
@@ -103,8 +181,7 @@ def _add_run(out: QueryTerms, run: str, languages: tuple[str, ...], weight: floa
             unsure = len(piece) == 1 < len(part) or is_hiragana(piece) or has_function_character(piece)
             bare = frozenset(run_terms(without_particle(piece)))
             for term in classify_token(piece)[1]:
-                share = PIECE_WEIGHT if unsure or term not in bare else 1.0
-                out[term] = max(out.get(term, 0.0), share * weight)
+                out[term] = max(out.get(term, 0.0), PIECE_WEIGHT if unsure or term not in bare else 1.0)
 
 
 def matches(
@@ -117,36 +194,23 @@ def matches(
         the index has whole are further terms, after those of the query.
     """
     numbers = query.numbers() if isinstance(query, QueryTerms) else {t: i for i, t in enumerate(query)}
-    hit_token: list[int] = []
-    hit_term: list[int] = []
-    tokens_by_term = index.tokens_by_term
-    for t, n in numbers.items():
-        if found := tokens_by_term.get(t):
-            hit_token += found
-            hit_term += [n] * len(found)
+    tokens, places = index.find_terms(list(numbers))
+    columns = np.array(list(numbers.values()) or np.zeros(0), np.int32)[places]
     values = list(query.values())
-    if isinstance(query, QueryTerms):
-        for compound, weight in query.compounds.items():
-            if found := [index.vocabulary[s] for s in _spellings(compound) if s in index.vocabulary]:
-                hit_token += found
-                hit_term += [len(values)] * len(found)
-                values.append(weight)
+    if isinstance(query, QueryTerms) and query.compounds:
+        spellings = [(spelling, i) for i, c in enumerate(query.compounds) for spelling in _spellings(c)]
+        found = index.find([spelling for spelling, _ in spellings])
+        if (found >= 0).any():
+            compound = np.array([i for _, i in spellings], np.int32)[found >= 0]
+            distinct, column = np.unique(compound, return_inverse=True)
+            each = list(query.compounds.values())
+            tokens = np.concatenate([tokens, found[found >= 0]])
+            columns = np.concatenate([columns, (column.reshape(-1) + len(values)).astype(np.int32)])
+            values += [each[i] for i in distinct.tolist()]
+            order = np.argsort(tokens, kind="stable")
+            tokens, columns = tokens[order], columns[order]
     weights = np.array(values or np.zeros(0), np.float32)
-    if not hit_token:
-        return np.zeros(0, np.int64), np.zeros(0, np.int32), weights
-    # Expand each matching vocabulary entry to the units that have it.
-    tokens = np.array(hit_token, np.int32)
-    term = np.array(hit_term, np.int32)
-    order = np.argsort(tokens, kind="stable")
-    tokens, term = tokens[order], term[order]
-    first = np.searchsorted(tokens, np.arange(len(index.terms) + 1))
-    fan = np.diff(first)
-    where = np.flatnonzero(fan[index.token])
-    repeat = fan[index.token[where]]
-    units = np.repeat(index.unit[where], repeat).astype(np.int64)
-    start = first[index.token[where]]
-    offsets = np.arange(len(units)) - np.repeat(np.cumsum(repeat) - repeat, repeat)
-    return units, term[np.repeat(start, repeat) + offsets], weights
+    return *index.expand(tokens, columns), weights
 
 
 def _spellings(compound: str) -> list[str]:
@@ -181,15 +245,4 @@ def bm25(
     Returns:
         [len(lengths)] float32.
     """
-    n = len(lengths)
-    out = np.zeros(n, np.float32)
-    if not len(rows) or not n:
-        return out
-    width = len(weights)
-    keys, tf = np.unique(rows * width + columns, return_counts=True)
-    row, column = keys // width, keys % width
-    df = np.bincount(column, minlength=width)
-    idf = np.log1p((n - df + 0.5) / (df + 0.5)) * weights
-    norm = K1 * (1 - B + B * lengths[row] / max(1.0, float(lengths.mean())))
-    np.add.at(out, row, (idf[column] * tf * (K1 + 1) / (tf + norm)).astype(np.float32))
-    return out
+    return TermCounts.count(rows, columns, len(weights)).bm25(weights, lengths)

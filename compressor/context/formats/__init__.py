@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from compressor.context.formats.anthropic import AnthropicFormat
@@ -32,6 +32,10 @@ _CHAT, _RESPONSES, _ANTHROPIC, _LANGCHAIN = (
 )
 _Any = OpenAIChatFormat | OpenAIResponsesFormat | AnthropicFormat | LangChainFormat
 MESSAGE_FORMATS: tuple[MessageFormat, ...] = (_CHAT, _RESPONSES, _ANTHROPIC, _LANGCHAIN)
+_CANDIDATES: tuple[_Any, ...] = (_LANGCHAIN, _RESPONSES, _ANTHROPIC, _CHAT)  # in the order in which they are chosen
+_EVIDENT = (_RESPONSES, _ANTHROPIC)
+_SHIFT = len(_CANDIDATES)
+ANY_FORMAT = (1 << _SHIFT) - 1  # no message has been read yet
 
 
 def detect_format(messages: Sequence[Any], tools: Sequence[Any] | None = None, lenient: bool = False) -> MessageFormat:
@@ -51,15 +55,19 @@ def detect_format(messages: Sequence[Any], tools: Sequence[Any] | None = None, l
     """
     if not as_message_list(messages):
         raise ContextError("the context is empty: give at least one message")
-    candidates: tuple[_Any, ...] = (_LANGCHAIN, _RESPONSES, _ANTHROPIC, _CHAT)
+
+    def has_evidence(candidate: _Any) -> bool:
+        return any(map(candidate.is_evidence, messages))
+
+    candidates = _CANDIDATES
     for index, message in enumerate(messages):
         matching = tuple(candidate for candidate in candidates if candidate.may_match(message))
         if not matching and lenient:
-            return _choose(_most_matching(messages), messages, tools) or _RESPONSES
+            return _choose(_most_matching(messages), has_evidence, tools) or _RESPONSES
         if not matching:
             raise _first_mismatch(messages, index, candidates)
         candidates = matching
-    if (chosen := _choose(candidates, messages, tools)) is not None:
+    if (chosen := _choose(candidates, has_evidence, tools)) is not None:
         return chosen
     if lenient:
         return _RESPONSES
@@ -67,10 +75,12 @@ def detect_format(messages: Sequence[Any], tools: Sequence[Any] | None = None, l
     raise ContextError("the role is missing, and the type is not one of OpenAI's Responses items", odd)
 
 
-def _choose(candidates: tuple[_Any, ...], messages: Sequence[Any], tools: Sequence[Any] | None) -> _Any | None:
+def _choose(
+    candidates: tuple[_Any, ...], has_evidence: Callable[[_Any], bool], tools: Sequence[Any] | None
+) -> _Any | None:
     for candidate in candidates:
         if isinstance(candidate, LangChainFormat) or (
-            not isinstance(candidate, OpenAIChatFormat) and any(map(candidate.is_evidence, messages))
+            not isinstance(candidate, OpenAIChatFormat) and has_evidence(candidate)
         ):
             return candidate
     if _ANTHROPIC in candidates and any(_is_anthropic(tool) for tool in tools or ()):
@@ -80,6 +90,34 @@ def _choose(candidates: tuple[_Any, ...], messages: Sequence[Any], tools: Sequen
     return _ANTHROPIC if _ANTHROPIC in candidates else None
 
 
+def narrow_formats(state: int, message: Any) -> int:
+    """Returns which formats a list of messages may have, after one more message.
+
+    Args:
+        state: What this function returned for the messages before; `ANY_FORMAT` if there are none.
+        message: The next message.
+    """
+    out = state
+    for bit, candidate in enumerate(_CANDIDATES):
+        if state >> bit & 1:
+            if not candidate.may_match(message):
+                out &= ~(1 << bit)
+            elif candidate in _EVIDENT and not state >> _SHIFT + bit & 1 and candidate.is_evidence(message):
+                out |= 1 << _SHIFT + bit
+    return out
+
+
+def format_of_state(state: int, tools: Sequence[Any] | None = None) -> MessageFormat | None:
+    """Returns the format that `detect_format` would choose, or None if that raises an error or has to be lenient.
+
+    Args:
+        state: What `narrow_formats` returned for all messages.
+        tools: The tool schemas that are sent with them.
+    """
+    candidates = tuple(candidate for bit, candidate in enumerate(_CANDIDATES) if state >> bit & 1)
+    return _choose(candidates, lambda candidate: bool(state >> _SHIFT + _CANDIDATES.index(candidate) & 1), tools)
+
+
 def _is_anthropic(tool: Any) -> bool:
     function = read_function(tool)
     return function is not None and function.form == "anthropic"
@@ -87,7 +125,7 @@ def _is_anthropic(tool: Any) -> bool:
 
 def _most_matching(messages: Sequence[Any]) -> tuple[_Any, ...]:
     """The formats that most messages may have."""
-    candidates: tuple[_Any, ...] = (_LANGCHAIN, _RESPONSES, _ANTHROPIC, _CHAT)
+    candidates = _CANDIDATES
     counts = [sum(map(candidate.may_match, messages)) for candidate in candidates]
     return tuple(c for c, count in zip(candidates, counts, strict=True) if count and count == max(counts)) or (_CHAT,)
 
@@ -106,7 +144,7 @@ def is_continuation(message_format: MessageFormat, messages: Sequence[Any]) -> b
 
 def _first_mismatch(messages: Sequence[Any], index: int, candidates: tuple[_Any, ...]) -> ContextError:
     message = messages[index]
-    own = [candidate.name for candidate in (_LANGCHAIN, _RESPONSES, _ANTHROPIC, _CHAT) if candidate.may_match(message)]
+    own = [candidate.name for candidate in _CANDIDATES if candidate.may_match(message)]
     if own:
         before = " or ".join(candidate.name for candidate in candidates)
         return ContextError(f"the format is {' or '.join(own)}, but the messages before it are in {before}", index)

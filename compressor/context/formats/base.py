@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from compressor.context.model import Context, Path
+
+if TYPE_CHECKING:
+    from compressor.context.formats.parsing import EndCheck, MessageReader
 
 #: (message index, slot path) -> the slot's new text.
 Edits = Mapping[tuple[int, Path], str]
@@ -38,6 +41,10 @@ class MessageFormat(Protocol):
                 result has no call, or a call has no result. The error has the index of the message. If lenient, only
                 what is not a list raises.
         """
+        ...
+
+    def reader(self, messages: Sequence[Any]) -> tuple[MessageReader, EndCheck | None]:
+        """Returns what reads one of these messages, and what checks the pairs of calls and results at the end."""
         ...
 
     def render(self, context: Context, edits: Edits, drop: Collection[int] = ()) -> list[Any]:

@@ -159,20 +159,16 @@ def render(
     wanted: dict[int, dict[Path, str]] = {}
     for (index, path), text in edits.items():
         wanted.setdefault(index, {})[path] = text
-    turns = {turn.index: turn for turn in context.turns if turn.index in wanted}
-    rendered = []
-    for index, message in enumerate(context.messages):
+    rendered = list(context.messages)
+    for index, texts in sorted(wanted.items()):
         if index in dropped:
             continue
-        texts = wanted.pop(index, None)
-        if texts:
-            slots = {slot.path: slot for slot in turns[index].slots if slot.editable}
-            if unknown := [path for path in texts if path not in slots]:
-                raise ContextError(f"cannot edit {unknown[0]}: the message has no editable text there", index)
-            changes = [(slots[p], text) for p, text in texts.items() if slots[p].image or slots[p].text != text]
-            if changes:
-                message = write(message, changes)
-        rendered.append(message)
-    if missing := sorted(wanted.keys() - dropped):
-        raise ContextError("cannot edit a message that does not exist", missing[0])
-    return rendered
+        if not 0 <= index < len(rendered):
+            raise ContextError("cannot edit a message that does not exist", index)
+        slots = {slot.path: slot for slot in context.turns[index].slots if slot.editable}
+        if unknown := [path for path in texts if path not in slots]:
+            raise ContextError(f"cannot edit {unknown[0]}: the message has no editable text there", index)
+        changes = [(slots[p], text) for p, text in texts.items() if slots[p].image or slots[p].text != text]
+        if changes:
+            rendered[index] = write(rendered[index], changes)
+    return [message for index, message in enumerate(rendered) if index not in dropped] if dropped else rendered

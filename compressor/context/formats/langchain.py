@@ -8,13 +8,13 @@ an edit changes all of them. Tuples and dicts that LangChain would convert must 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import cache
 from typing import Any
 
 from compressor.context.formats.base import Edits
 from compressor.context.formats.content_parts import PARTS, Part, Reader, read_content, read_reasoning
 from compressor.context.formats.json_values import (
-    as_message_list,
     dump_arguments,
     load_arguments,
     render,
@@ -22,7 +22,7 @@ from compressor.context.formats.json_values import (
     slot_value,
     to_plain_dict,
 )
-from compressor.context.formats.parsing import parse_turns
+from compressor.context.formats.parsing import EndCheck, MessageReader, parse_turns
 from compressor.context.formats.reasoning_fields import read_reasoning_fields
 from compressor.context.formats.tool_call_pairing import ToolCallPairing
 from compressor.context.formats.turn_builder import PartLabel, TurnBuilder
@@ -67,12 +67,16 @@ class LangChainFormat:
 
     def parse(self, messages: Sequence[Any], tools: Sequence[Any] | None = None, lenient: bool = False) -> Context:
         """Reads the messages; raises ContextError for what the provider would reject, unless `lenient`."""
-        answered = {getattr(message, "tool_call_id", None) for message in as_message_list(messages)} - {None}
+        return Context(messages, parse_turns(messages, self.reader(messages)[0], lenient), self.name, tools)
+
+    def reader(self, messages: Sequence[Any]) -> tuple[MessageReader, EndCheck | None]:
+        """Returns what reads one of these messages, and what checks the pairs of calls and results at the end."""
+        answered = cache(lambda: {getattr(message, "tool_call_id", None) for message in messages} - {None})
 
         def read(index: int, message: Any, pairing: ToolCallPairing) -> Turn:
             return _read(index, message, pairing, answered)
 
-        return Context(messages, parse_turns(messages, read, lenient), self.name, tools)
+        return read, None
 
     def render(self, context: Context, edits: Edits, drop: Collection[int] = ()) -> list[Any]:
         """Writes the messages again, with `edits` applied and those in `drop` left out."""
@@ -132,7 +136,7 @@ def _mirrors(root: dict[str, Any], call_id: str) -> Iterator[tuple[Path, bool]]:
             yield ("additional_kwargs", "tool_calls", i, "function", "arguments"), True
 
 
-def _read(index: int, message: Any, pairing: ToolCallPairing, answered: set[Any]) -> Turn:
+def _read(index: int, message: Any, pairing: ToolCallPairing, answered: Callable[[], set[Any]]) -> Turn:
     name = _class_of(message)
     if name is None:
         raise ContextError(
@@ -165,13 +169,14 @@ def _read(index: int, message: Any, pairing: ToolCallPairing, answered: set[Any]
     return builder.build()
 
 
-def _read_calls(builder: TurnBuilder, message: Any, answered: set[Any]) -> None:
+def _read_calls(builder: TurnBuilder, message: Any, answered: Callable[[], set[Any]]) -> None:
     calls = getattr(message, "tool_calls", ())
     for i, call in enumerate(calls):
         label = builder.add_call(call.get("id"), call.get("name"))
         builder.add_text(("tool_calls", i, "args"), dump_arguments(call.get("args"), builder.index), label)
     for i, call in enumerate(getattr(message, "invalid_tool_calls", ())):
-        if call.get("id") in answered:  # some integrations send invalid calls, too; then they have a result
+        builder.pairing.depends_on_later = True
+        if call.get("id") in answered():  # some integrations send invalid calls, too; then they have a result
             label = builder.add_call(call.get("id"), call.get("name"))
             builder.add_text(("invalid_tool_calls", i, "args"), call.get("args") or "", label)
     for i, block in enumerate(message.content if isinstance(message.content, list) else ()):

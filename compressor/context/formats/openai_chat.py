@@ -18,7 +18,7 @@ from compressor.context.formats.json_values import (
     to_plain_dict,
     write_parts,
 )
-from compressor.context.formats.parsing import parse_turns
+from compressor.context.formats.parsing import EndCheck, MessageReader, parse_turns
 from compressor.context.formats.reasoning_fields import read_reasoning_fields
 from compressor.context.formats.tool_call_pairing import ToolCallPairing
 from compressor.context.formats.turn_builder import PartLabel, TurnBuilder
@@ -59,6 +59,10 @@ class OpenAIChatFormat:
     def parse(self, messages: Sequence[Any], tools: Sequence[Any] | None = None, lenient: bool = False) -> Context:
         """Reads the messages; raises ContextError for what the provider would reject, unless `lenient`."""
         return Context(messages, parse_turns(messages, _read, lenient), self.name, tools)
+
+    def reader(self, messages: Sequence[Any]) -> tuple[MessageReader, EndCheck | None]:
+        """Returns what reads one of these messages, and what checks the pairs of calls and results at the end."""
+        return _read, None
 
     def render(self, context: Context, edits: Edits, drop: Collection[int] = ()) -> list[Any]:
         """Writes the messages again, with `edits` applied and those in `drop` left out."""

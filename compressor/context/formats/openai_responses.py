@@ -27,7 +27,7 @@ from compressor.context.formats.content_parts import (
 )
 from compressor.context.formats.image_size import image_size
 from compressor.context.formats.json_values import render, set_paths, slot_value, to_plain_dict
-from compressor.context.formats.parsing import parse_turns
+from compressor.context.formats.parsing import EndCheck, MessageReader, parse_turns
 from compressor.context.formats.tool_call_pairing import ToolCallPairing
 from compressor.context.formats.turn_builder import PartLabel, TurnBuilder
 from compressor.context.model import Context, Image, Kind, Role, TextSlot, Turn
@@ -101,6 +101,10 @@ class OpenAIResponsesFormat:
     def parse(self, messages: Sequence[Any], tools: Sequence[Any] | None = None, lenient: bool = False) -> Context:
         """Reads the messages; raises ContextError for what the provider would reject, unless `lenient`."""
         return Context(messages, parse_turns(messages, _read, lenient, _check_end), self.name, tools)
+
+    def reader(self, messages: Sequence[Any]) -> tuple[MessageReader, EndCheck | None]:
+        """Returns what reads one of these messages, and what checks the pairs of calls and results at the end."""
+        return _read, _check_end
 
     def render(self, context: Context, edits: Edits, drop: Collection[int] = ()) -> list[Any]:
         """Writes the messages again, with `edits` applied and those in `drop` left out."""

@@ -21,15 +21,29 @@ class ToolCallPairing:
         open_calls: Calls without a result so far: their ids, each with the index of the message and the tool's name.
         has_hidden_calls: Whether a call may be outside of the messages, because one of them refers to a stored item.
         last_input: Index of the newest message of a user or the system, for formats in which results may follow it.
+        depends_on_later: Whether messages that follow may change how one of the messages is read.
     """
 
     def __init__(self) -> None:
         self.open_calls: dict[str, tuple[int, str | None]] = {}
         self.has_hidden_calls = False
         self.last_input = -1
+        self.depends_on_later = False
         self._functions: dict[str, int] = {}  # legacy calls without ids: name -> how many are open
         self._optional: dict[str, tuple[int, str]] = {}  # any id of an optional call -> (message, the id that counts)
         self._abandoned: set[tuple[int, str]] = set()  # optional calls whose id a later call took
+
+    @property
+    def is_settled(self) -> bool:
+        """Returns whether the messages so far say all about their calls: what follows is read as if it came first."""
+        return not (
+            self.open_calls
+            or self.has_hidden_calls
+            or self.depends_on_later
+            or self._optional
+            or self._abandoned
+            or any(self._functions.values())
+        )
 
     def open_call(self, call_id: Any, name: str | None, index: int) -> str:
         """Notes a call and returns its id.

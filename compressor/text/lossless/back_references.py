@@ -24,6 +24,7 @@ from compressor.text.lossless.line_numbers import LineNumberStyle, NumberedLines
 MIN_LINES = 4  # lines in a run
 MAX_CANDIDATES = 8  # the newest places kept for each four lines; bounds the work where lines repeat without end
 MIN_RUN_CHARS = 80  # characters without indentation that a run must have: a note takes 12 to 20 tokens
+_LINE_BYTES = 400  # of one line with its id, its place and the four lines from it on
 
 _NUMBERED = r"\[lines (\d{1,7})-(\d{1,7}) of tool result (\d{1,9}) again(?:, now (\d{1,7})-\d{1,7})?\]"
 _PLAIN = r"\[(\d{1,9}) lines of tool result (\d{1,9}) again, from its line (\d{1,9})\]"
@@ -89,14 +90,16 @@ class BackReferenceCodec:
     def __init__(self) -> None:
         self._texts: dict[int, _Text] = {}
         self._labels: dict[str, int] = {}  # whole texts to the first label that has them
-        fresh = count().__next__
+        self._fresh = fresh = count().__next__
         self._ids: defaultdict[LineNumberStyle | None, defaultdict[str, int]] = defaultdict(lambda: defaultdict(fresh))
         self._all: list[int] = []  # line ids of all texts, each text closed by -1
         self._starts: list[int] = []  # where each text starts in _all
         self._order: list[int] = []  # labels, in step with _starts
         self._newest: dict[tuple[int, int, int, int], int] = {}  # four line ids to their newest place in _all
         self._older: list[int] = []  # the place before, for each place in _all; -1 for none
+        self._newest_ids: list[int] = []  # in step with _starts: a number above the line ids so far
         self._parsed: tuple[_Text, list[int]] | None = None  # by `encode`, for the `add` that follows
+        self.texts: list[str] = []  # all texts, in order
 
     def add(self, label: int, text: str) -> None:
         """Registers the original text of tool result `label`; raises ValueError if the label was used before."""
@@ -115,6 +118,32 @@ class BackReferenceCodec:
             older.append(newest.get(gram, -1))
             newest[gram] = place
         older += [-1] * (len(self._all) - len(older))
+        self._newest_ids.append(self._fresh())
+        self.texts.append(text)
+
+    def truncate(self, count: int) -> None:
+        """Forgets all texts but the first `count`, and the lines that were only looked for."""
+        while len(self.texts) > count:
+            base, label, text = self._starts.pop(), self._order.pop(), self.texts.pop()
+            self._newest_ids.pop()
+            for place, gram in reversed(list(enumerate(_grams(self._all[base:-1]), base))):
+                if self._older[place] < 0:
+                    del self._newest[gram]
+                else:
+                    self._newest[gram] = self._older[place]
+            del self._all[base:], self._older[base:], self._texts[label]
+            if self._labels[text] == label:
+                del self._labels[text]
+        newest = self._newest_ids[-1] if self._newest_ids else -1
+        for ids in self._ids.values():
+            while ids and next(reversed(ids.values())) > newest:
+                ids.popitem()
+        self._parsed = None
+
+    @property
+    def size(self) -> int:
+        """Returns about how many bytes the codec takes."""
+        return _LINE_BYTES * len(self._all) + 2 * sum(map(len, self.texts))
 
     def encode(self, text: str) -> BackReferencedText | None:
         """Returns the text with notes for repeated lines, verified by decoding, or None if nothing is gained."""

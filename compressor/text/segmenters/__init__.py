@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
+from functools import cache
 
 from compressor.text.segmenters.base import SegmentedText
 from compressor.text.segmenters.content_type import detect_content_type, detect_line_content_type
@@ -79,10 +81,17 @@ def segment_text(text: str, hint: str = "") -> SegmentedText:
 
         if (records := segment_records(text, headings=kind == "markdown")) is not None:
             return records
+    return _segmenter(kind)(text, hint)
+
+
+@cache
+def _segmenter(kind: str) -> Callable[[str, str], SegmentedText]:
+    """Returns the function that divides texts of a content type; imports it on first use."""
     module, function = _SEGMENTERS[kind]
-    found = importlib.import_module(f"compressor.text.segmenters.{module}")
-    cut: SegmentedText = getattr(found, function)(text, hint)
-    return cut
+    found: Callable[[str, str], SegmentedText] = getattr(
+        importlib.import_module(f"compressor.text.segmenters.{module}"), function
+    )
+    return found
 
 
 def _records_are_possible(kind: str, text: str, hint: str) -> bool:
@@ -98,10 +107,5 @@ def segment_speech(text: str) -> SegmentedText:
     """Divides what a user or an agent says into sentences or, if it looks like markdown, into blocks of markdown."""
     if len(text) < MAX_SINGLE_UNIT_CHARS:
         return build_layout("prose", text, [0] if text else [])
-    if "```" in text or "\n#" in text or text.startswith("#") or "\n|" in text:
-        from compressor.text.segmenters.markdown import segment_markdown
-
-        return segment_markdown(text)
-    from compressor.text.segmenters.sentences import segment_prose
-
-    return segment_prose(text)
+    is_markdown = "```" in text or "\n#" in text or text.startswith("#") or "\n|" in text
+    return _segmenter("markdown" if is_markdown else "prose")(text, "")

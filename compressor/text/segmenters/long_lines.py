@@ -6,7 +6,10 @@ Long payloads without meaning for a reader (base64, hexadecimal digits) become p
 from __future__ import annotations
 
 import re
+import string
 from typing import NamedTuple
+
+from compressor.native import load_kernel
 
 LONG_LINE = 600  # characters; shorter lines stay whole
 MAX_PIECE = 200  # characters; longer pieces are split at the next finer separator
@@ -33,12 +36,21 @@ _BRACES = _SEPARATORS[3]
 _OPEN_TAG = re.compile(r"<([A-Za-z][\w:.-]*)")
 MIN_REPEATS = 3  # a tag that is opened this often holds records
 _RECORDS = 4  # the separators in front of this one divide records, which are not put together however short
-_PAYLOAD = re.compile(rf"[A-Za-z0-9+/_=-]{{{PAYLOAD_CHARS},}}")
+_BASE64 = string.ascii_letters + string.digits + "+/"
+#: The characters of a payload.
+PAYLOAD_ALPHABET = _BASE64 + "_=-"
+_PAYLOAD = re.compile(rf"[{PAYLOAD_ALPHABET}]{{{PAYLOAD_CHARS},}}")
 _HEX = re.compile(r"[0-9a-fA-F]+\Z")
 _MIN_SHARE = 0.05  # of capitals, small letters and digits in a payload
 
 
-_ENCODED_LINES = re.compile(r"(?:^[A-Za-z0-9+/]{60,80}\r?\n){3,}(?:[A-Za-z0-9+/]{1,80}={0,2}(?:\r?\n|\Z))?", re.M)
+_MIN_ENCODED_LINE = 60
+_ENCODED_LINES = re.compile(
+    rf"(?:^[{_BASE64}]{{{_MIN_ENCODED_LINE},80}}\r?\n){{3,}}(?:[{_BASE64}]{{1,80}}={{0,2}}(?:\r?\n|\Z))?", re.M
+)
+_kernel = load_kernel("layout")
+#: Tells cheaply that a text has no line of base64.
+_may_have_encoded_line = _kernel.RunFinder(_BASE64, _MIN_ENCODED_LINE).search if _kernel else None
 
 
 class Piece(NamedTuple):
@@ -73,6 +85,8 @@ def split_unit(text: str, a: int, b: int, markup_only: bool = False) -> list[Pie
 
 def encoded_lines(text: str) -> list[tuple[int, int]]:
     """Returns the ranges of a text that are lines of base64, as in certificates, keys and mails."""
+    if len(text) < 3 * _MIN_ENCODED_LINE or (_may_have_encoded_line is not None and not _may_have_encoded_line(text)):
+        return []
     return [
         m.span() for m in _ENCODED_LINES.finditer(text) if is_payload(m.group().replace("\n", "").replace("\r", ""))
     ]

@@ -16,6 +16,8 @@ from compressor.text.segmenters.log import LOG_HEAD
 MIN_CHARS = 800
 MAX_JSON_TRIES = 8  # places at which a JSON value is tried; each broken one costs a scan
 
+MAX_LOG_CHARS = 8000  # characters that are looked at to tell a log
+
 Span = tuple[int, int]
 
 _FENCE = re.compile(r"^ {0,3}(```+|~~~+)([^\n`]*)$\n?", re.M)
@@ -29,6 +31,7 @@ _BLANK = re.compile(r"\n[ \t]*\n\s*")
 _JSON_LINE = re.compile(r"^[ \t]*(?=\{\s*[\"}]|\[\s*[\[{\"\d-])", re.M)
 _CERTAIN = frozenset(("json", "log", "diff", "table", "html"))  # no instruction is ever written like this
 _LIKELY = _CERTAIN | {"trace", "code", "search"}
+_OPENS_DATA = frozenset("{[<\ufeff")  # with which JSON, a byte order mark and markup begin
 _SENTENCE = re.compile(
     r"^(?:[A-Z][\w'’,-]*(?: [\w'’\"`(),/.:-]+){4}|(?!from |import |return |raise |package )[a-z]+(?: [a-z']+){4,}$)",
     re.M,
@@ -147,11 +150,22 @@ def _paragraphs(text: str, start: int, end: int) -> list[Span]:
 
 
 def _is_data(paragraph: str, kinds: frozenset[str]) -> bool:
+    """Whether a paragraph is data of one of these kinds. The cheap questions come first."""
+    has_sentence = False
+    if paragraph[0] not in _OPENS_DATA:
+        # an issue that quotes code and errors is not material: with one sentence in it, it stays whole
+        has_sentence = _SENTENCE.search(paragraph) is not None
+        if has_sentence and not _is_log(paragraph):
+            return False
     kind = detect_content_type(paragraph)
     if kind == "log":  # "log" is also the name for lines in no known format
-        lines = paragraph[:8000].split("\n")
-        return sum(1 for line in lines if LOG_HEAD.match(line)) * 2 > len(lines)
-    # an issue that quotes code and errors is not material: with one sentence in it, it stays whole
+        return _is_log(paragraph)
     if kind == "json" or (kind == "html" and paragraph[0] == "<"):
         return True
-    return kind in kinds and _SENTENCE.search(paragraph) is None
+    return kind in kinds and not has_sentence and _SENTENCE.search(paragraph) is None
+
+
+def _is_log(paragraph: str) -> bool:
+    """Whether most lines are of a log."""
+    lines = paragraph[:MAX_LOG_CHARS].split("\n")
+    return sum(1 for line in lines if LOG_HEAD.match(line)) * 2 > len(lines)

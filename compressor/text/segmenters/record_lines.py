@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from compressor.native import load_kernel
 from compressor.text.segmenters.lines import line_starts
 
 MAX_KEY_WORDS = 5
 TAB_WIDTH = 8
 BLOCK_LEVEL = 2  # what the lines of a block from BEGIN to END are deeper
 MAX_BLOCKS = 20  # one inside the other
+CODE_SAMPLE = 200  # lines that are read to tell whether a text is a program
 
 _RULE = re.compile(
     r"(?:(?:([-=_*~#+─━—═])[ \t]?){3,}[^\n]*?|[-=]{2,}(?:[ \t][-=]{2,})+|%%|\.\.\.|\[\d{1,5}\]|#\d{1,5}"
@@ -51,10 +53,11 @@ _OPENS = re.compile(r"[{(\[][ \t]*(?:[#;/][^\n]*)?\r?$")
 _ENTRY = re.compile(r"@\w+[ \t]*[{(][^,\n]{0,100},[ \t]*\r?$")
 _CLOSE = re.compile(r"[}\])]+[;,]?[ \t]*\r?$|(?:end|fi|done)\b[ \t]*\r?$")
 _NOT_DATA = re.compile(r"[;{]\r?$|\)\s*[{:;]?\r?$|\breturn\b|[=!]=|&&|\|\||->|\bdef \b|\bfunction\b")
-_STATEMENT = re.compile(
-    r"(?:public|private|protected|class|def|import|return|func|fn|const|let|var|package|if|else|elif|for|while|static"
-    r"|struct|enum|interface|using|namespace|try|except)\b(?![ \t]*[:=])"
+_STATEMENT_WORDS = frozenset(
+    "public private protected class def import return func fn const let var package if else elif for while static "
+    "struct enum interface using namespace try except".split()
 )
+_STATEMENT = re.compile(rf"(?:{'|'.join(sorted(_STATEMENT_WORDS))})\b(?![ \t]*[:=])")
 _SCHEMES = ("http", "https", "file", "ftp", "ssh", "git")
 
 
@@ -87,6 +90,18 @@ class RecordLine:
     after_blank: bool
 
 
+_kernel = load_kernel("record_lines")
+
+
+def record_kinds(text: str, headings: bool = False) -> list[str]:
+    """Returns the kinds of all lines that are not blank; see `read_record_lines`."""
+    if _kernel is not None:
+        kinds: list[str] | None = _kernel.record_kinds(text, headings, len(text), _read, is_rule)
+        if kinds is not None:
+            return kinds
+    return [line.kind for line in read_lines_slowly(text, headings)]
+
+
 def read_record_lines(text: str, headings: bool = False) -> list[RecordLine]:
     """Reads all lines that are not blank.
 
@@ -94,6 +109,26 @@ def read_record_lines(text: str, headings: bool = False) -> list[RecordLine]:
         text: The text.
         headings: Whether lines such as `## title` are headings; otherwise they are comments.
     """
+    if _kernel is not None:
+        lines: list[RecordLine] | None = _kernel.read_record_lines(
+            text, headings, len(text), _read, is_rule, RecordLine
+        )
+        if lines is not None:
+            return lines
+    return read_lines_slowly(text, headings)
+
+
+def looks_like_code(text: str, headings: bool = False) -> bool:
+    """Returns whether many of the first lines are statements rather than data."""
+    if _kernel is not None:
+        verdict: bool | None = _kernel.looks_like_code(text, headings, CODE_SAMPLE, _read, is_rule, _STATEMENT_WORDS)
+        if verdict is not None:
+            return verdict
+    return are_statements(text, read_lines_slowly(text, headings, CODE_SAMPLE))
+
+
+def read_lines_slowly(text: str, headings: bool = False, most: int | None = None) -> list[RecordLine]:
+    """Reads the first `most` lines that are not blank, in Python."""
     starts = line_starts(text).tolist()
     out: list[RecordLine] = []
     blank = False
@@ -101,6 +136,8 @@ def read_record_lines(text: str, headings: bool = False) -> list[RecordLine]:
     ended = {m.group("what") for m in _END.finditer(text)}
     begun: list[str] = []  # what has begun and not ended
     for i, start in enumerate(starts):
+        if len(out) == most:
+            break
         end = starts[i + 1] if i + 1 < len(starts) else len(text)
         raw = text[start:end].rstrip("\r\n")
         body = raw.lstrip(" \t\ufeff")
@@ -178,9 +215,8 @@ def _key(body: str, inside: bool) -> tuple[str, str, str]:
     return "", body, "text"
 
 
-def looks_like_code(text: str, lines: list[RecordLine]) -> bool:
+def are_statements(text: str, sample: list[RecordLine]) -> bool:
     """Returns whether many lines are statements rather than data."""
-    sample = lines[:200]
     statements = 0
     for line in sample:
         end = text.find("\n", line.start)

@@ -12,7 +12,7 @@ import numpy as np
 from compressor.text.segmenters.base import UnitFlag
 from compressor.text.segmenters.lines import Flags, Ints, flag_words
 from compressor.text.segmenters.record_layout import NodePieces, RecordLayout
-from compressor.text.segmenters.record_lines import looks_like_code, read_record_lines
+from compressor.text.segmenters.record_lines import looks_like_code, read_record_lines, record_kinds
 from compressor.text.segmenters.record_tree import MIN_RULED, RecordTree, tree_of_lines
 from compressor.text.segmenters.sentences import sentence_pieces
 from compressor.text.segmenters.span_layout import length_splits
@@ -49,8 +49,10 @@ def segment_records(text: str, headings: bool = False) -> RecordLayout | None:
     if tree is None:
         if len(text) > 2 * SAMPLE_CHARS and not _may_be_fields(text, headings):
             return None
+        if looks_like_code(text, headings):
+            return None
         lines = read_record_lines(text, headings)
-        if len(lines) < MIN_LINES or looks_like_code(text, lines):
+        if len(lines) < MIN_LINES:
             return None
         tree = tree_of_lines(lines)
         tree.find_records()
@@ -64,13 +66,13 @@ def segment_records(text: str, headings: bool = False) -> RecordLayout | None:
 def _may_be_fields(text: str, headings: bool) -> bool:
     """Whether a sample of a long text has fields enough to read all of it."""
     middle = text.find("\n", len(text) // 2) + 1
-    lines = read_record_lines(text[:SAMPLE_CHARS], headings)
-    head = lines[:SAMPLE_LINES]
-    lines += read_record_lines(text[middle : middle + SAMPLE_CHARS], headings) if middle else []
-    fields = [line.kind not in ("text", "comment") for line in lines]
-    if sum(line.kind == "rule" for line in lines) >= MIN_RULED:
+    kinds = record_kinds(text[:SAMPLE_CHARS], headings)
+    head = len(kinds[:SAMPLE_LINES])
+    kinds += record_kinds(text[middle : middle + SAMPLE_CHARS], headings) if middle else []
+    fields = [kind not in ("text", "comment") for kind in kinds]
+    if kinds.count("rule") >= MIN_RULED:
         return True
-    return sum(fields) >= MIN_SAMPLE_FIELDS * len(lines) or 2 * sum(fields[: len(head)]) >= len(head)
+    return sum(fields) >= MIN_SAMPLE_FIELDS * len(kinds) or 2 * sum(fields[:head]) >= head
 
 
 def _consists_of_fields(tree: RecordTree) -> bool:

@@ -6,23 +6,35 @@ Also the last resort for texts of no known kind: short lines become units of the
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 
 import numpy as np
 
+from compressor.native import load_kernel
 from compressor.text.segmenters.base import UnitFlag
-from compressor.text.segmenters.lines import Ints, flag_words, total_line
+from compressor.text.segmenters.lines import total_line, word_offsets
 from compressor.text.segmenters.span_layout import MAX_UNIT_CHARS, SpanLayout, build_layout
 
 WRAP = (48, 112)  # a line of this length without a full stop was wrapped at the margin, not ended on purpose
 MIN_WRAPPED_CHARS = 30  # a line at least this long goes on in the next one if that begins in lower case
+WIDE = "\u2e80"  # from this character on, letters are twice as wide
 MAX_CLAUSE_CHARS = 240  # scripts without full stops (Thai, Lao, Khmer) are split at spaces into pieces this long
 
+_STOPS = ".!?…؟۔"  # end a sentence if white space follows
+_STOPS_IN_A_ROW = ".!?…"
+_CLOSERS = "\"'”’»›)]*_`"  # may follow a stop
+_MARKS = "।॥።。！？｡．։།။។"  # end a sentence in any case
+_MARKS_IN_A_ROW = "。！？"
+_MARK_CLOSERS = "”’」』）》】\"')"
+_LINE_ENDS = ".!?:;。！？\r"  # a line feed after one of these is intended
+_OPENERS = "([\"'“‘"  # stand before a word
 # One class in front so that the scan runs at C speed; the look-behinds make every run of marks match only once.
 _BREAK = re.compile(
-    r"[\n.!?…؟۔।॥።。！？｡．։།။។]"
+    rf"[\n{_STOPS}{_MARKS}]"
     r"(?:(?<=\n)(?P<line>(?:[^\S\n]*\n)*)"
-    r"|(?<=[।॥።。！？｡．։།။។])[。！？]*[”’」』）》】\"')]*[^\S\n]*(?P<any>)"
-    r"|(?<=[.!?…؟۔])(?<![.!?…][.!?…])[.!?…]*[\"'”’»›)\]*_`]*[^\S\n]+(?=\S)(?P<stop>))"
+    rf"|(?<=[{_MARKS}])[{_MARKS_IN_A_ROW}]*[{re.escape(_MARK_CLOSERS)}]*[^\S\n]*(?P<any>)"
+    rf"|(?<=[{_STOPS}])(?<![{_STOPS_IN_A_ROW}][{_STOPS_IN_A_ROW}])[{_STOPS_IN_A_ROW}]*[{re.escape(_CLOSERS)}]*"
+    r"[^\S\n]+(?=\S)(?P<stop>))"
 )
 _ABBREVIATIONS = frozenset(
     "mr mrs ms dr prof sr jr st vs etc inc ltd co corp fig figs eq eqs no nos vol vols ed eds pp p cf al approx dept "
@@ -40,10 +52,12 @@ _ORDINAL_LEADS = frozenset(
 _MONTHS = re.compile(r"(?:jan|feb|mär|mar|apr|ma[ijy]|jun|jul|aug|sep|okt|oct|nov|de[csz])", re.I)
 MAX_ABBREVIATION_CHARS = 4  # a shorter word with a stop before a digit is taken for an abbreviation (`approx. 5`)
 MAX_ITEM_CHARS = 240  # a list item up to this length is not cut at its sentences
+_BULLETS = "-*+•◦▪‣–"
 _ITEM = re.compile(
-    r"[ \t]*(?:[-*+•◦▪‣–]\s|\(?\d{1,3}[.)]\s|\(?[a-zA-Z][.)]\s|#{1,6}\s|[>|]|[A-Z][\w .'-]{0,30}:(?:\s|$)|\[\d+\])"
+    rf"[ \t]*(?:[{_BULLETS}]\s|"
+    r"\(?\d{1,3}[.)]\s|\(?[a-zA-Z][.)]\s|#{1,6}\s|[>|]|[A-Z][\w .'-]{0,30}:(?:\s|$)|\[\d+\])"
 )
-_LIST_ITEM = re.compile(r"[ \t]*(?:[-*+•◦▪‣–]\s|\(?\d{1,3}[.)]\s|\(?[a-zA-Z][.)]\s|\[\d+\][ \t])")
+_LIST_ITEM = re.compile(rf"[ \t]*(?:[{_BULLETS}]\s|\(?\d{{1,3}}[.)]\s|\(?[a-zA-Z][.)]\s|\[\d+\][ \t])")
 _DOCUMENT_WORDS = ("Document", "Passage", "Doc", "Source", "Result", "Article", "Snippet")
 _DOCUMENT = re.compile(
     rf"^[ \t]*(?:{'|'.join(_DOCUMENT_WORDS)})[ \t]*"
@@ -51,14 +65,16 @@ _DOCUMENT = re.compile(
     r"(?:\(Title:(?:[^()\n]|\([^()\n]*\))*\)|:)?[ \t]*",
     re.M,
 )
-_HEAD_LETTERS = frozenset("QTAISCDFULtaiscdful")
+_HEAD_LETTERS = frozenset("QTAISCDFUL")
 _HEAD = re.compile(
     r"(?:(?P<end>(?:Question|Query|Task|Answer|Instructions?)\b[^\n]{0,20}:)"
     r"|(?P<head>(?:Title|Subject|Source|Section|Chapter|Abstract|Author|Date|From|To|Url|URL|Link|Topic)"
     r"[ \t]?\d{0,3}:[^\n]{0,200}(?:\n|\Z)))"
 )
 #: A sentence that speaks of what one before it names.
-_REFERS = re.compile(r"(?:It|Its|He|She|They|His|Her|Their)\b")
+_REFERRING = ("It", "Its", "He", "She", "They", "His", "Her", "Their")
+_REFERS = re.compile(rf"(?:{'|'.join(_REFERRING)})\b")
+LEAST_REFERRING = 2
 MIN_REFERRING = 0.25  # fraction of sentences; in most prose, where fewer do, an answer matters more than its subject
 _TROUBLE_WORDS = ("error", "exception", "fatal", "traceback", "not found", "denied", "no such file", "panic", "warn")
 _TROUBLE = re.compile(
@@ -73,6 +89,12 @@ _SCRIPTS_WITHOUT_STOPS = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]"
 
 def sentence_starts(text: str) -> list[int]:
     """Returns the offsets at which a sentence (or an intended line) begins, 0 first; [] for an empty text."""
+    starts: list[int] = _find_starts(text) if _reader is None else _reader.starts(text)
+    return starts
+
+
+def _find_starts(text: str) -> list[int]:
+    """Returns what `sentence_starts` does, without the kernel."""
     if not text:
         return []
     starts = [0]
@@ -129,10 +151,10 @@ def _breaks_line(text: str, line: int, at: int, end: int) -> bool:
     if end == at + 1 and first.islower() and text[at - 2 : at - 1].isalpha():
         if before in "-\u2010\xad":  # a word that is hyphenated at the end of the line
             return False
-        if at - line >= MIN_WRAPPED_CHARS and before not in ".!?:;。！？\r":
+        if at - line >= MIN_WRAPPED_CHARS and before not in _LINE_ENDS:
             return _ITEM.match(text, end) is not None or _begin_alike(text, line, end)
-    width = (at - line) * (2 if before >= "\u2e80" else 1)
-    if not WRAP[0] <= width <= WRAP[1] or before in ".!?:;。！？\r":
+    width = (at - line) * (2 if before >= WIDE else 1)
+    if not WRAP[0] <= width <= WRAP[1] or before in _LINE_ENDS:
         return True
     if before in ")]}" and not first.islower():
         return True
@@ -164,7 +186,7 @@ def _ends_sentence(text: str, last: int, at: int, end: int) -> bool:
     if text[at] != "." or text[at + 1] == ".":
         return True
     words = text[max(last, at - 14) : at].split()
-    word = words[-1].lstrip("([\"'“‘") if words else ""
+    word = words[-1].lstrip(_OPENERS) if words else ""
     if not word:
         return False
     if word.isdigit():  # "1. First" opens a list item, "in 1990. The" ends a sentence, "am 1. Mai" does not
@@ -211,28 +233,56 @@ def segment_prose(text: str, hint: str = "") -> SpanLayout:
     if not text:
         return build_layout("prose", "", [])
     starts = clause_cuts(text, sentence_starts(text))
-    found = _DOCUMENT.finditer(text) if any(word in text for word in _DOCUMENT_WORDS) else ()
-    openings = np.array([m.span() for m in found if m.end() < len(text)], np.int32).reshape(-1, 2)
-    if len(openings):
-        at = np.array(starts, np.int32)
-        of = np.searchsorted(openings[:, 0], at) - 1  # the last opening that begins before the sentence
-        at = at[(of < 0) | (at >= openings[of, 1])]  # no sentence begins inside an opening ("(Title: J. Doe)")
-        starts = np.unique(np.concatenate((at, openings.ravel()))).tolist()
-    documents = set(openings[:, 0].tolist())
+    documents: set[int] = set()
+    if _may_open_document(text):
+        openings = np.array([m.span() for m in _DOCUMENT.finditer(text) if m.end() < len(text)], np.int32).reshape(
+            -1, 2
+        )
+        if len(openings):
+            at = np.array(starts, np.int32)
+            of = np.searchsorted(openings[:, 0], at) - 1  # the last opening that begins before the sentence
+            at = at[(of < 0) | (at >= openings[of, 1])]  # no sentence begins inside an opening ("(Title: J. Doe)")
+            starts = np.unique(np.concatenate((at, openings.ravel()))).tolist()
+            documents.update(openings[:, 0].tolist())
     parents, flags = _heads(text, starts, documents)
     return build_layout("prose", text, starts, parents, flags)
 
 
-def _heads(text: str, starts: list[int], documents: set[int]) -> tuple[Ints, list[int]]:
+def _may_open_document(text: str) -> bool:
+    """Whether a line may begin with a word that opens a document."""
+    if _reader is not None:
+        return bool(_reader.has_opening(text))
+    return any(word in text for word in _DOCUMENT_WORDS)
+
+
+def _heads(text: str, starts: list[int], documents: set[int]) -> tuple[list[int], list[int]]:
+    """Returns the parents and flags of the sentences."""
+    troubled = sorted({bisect_right(starts, at) - 1 for at in word_offsets(text, _TROUBLE_WORDS)})
+    find = _find_heads if _reader is None else _reader.heads
+    parents, flags = find(text, starts, documents, troubled)
+    if (last := total_line(text, starts)) >= 0 and text[starts[last] - 1] == "\n":
+        flags[last] |= UnitFlag.SUMMARY
+    return parents, flags
+
+
+def _find_heads(text: str, starts: list[int], documents: set[int], troubled: list[int]) -> tuple[list[int], list[int]]:
+    """Returns the parents and flags of the sentences, without the kernel.
+
+    Args:
+        text: The text.
+        starts: Where they begin.
+        documents: Those at which a document begins.
+        troubled: The numbers of those that have a word of errors or warnings.
+    """
     n = len(starts)
-    parents = np.full(n, -1, np.int32)
+    parents = [-1] * n
     flags = [0] * n
-    trouble = flag_words(text, np.array(starts, np.int32), _TROUBLE_WORDS).tolist()
+    trouble = set(troubled)
     scope = lead = -1  # the current header and the current lead-in line of a list
     was_head = False
     named = -1  # the last sentence that names what it speaks of
     refers = [_REFERS.match(text, a) is not None for a in starts]
-    if sum(refers) < max(2, MIN_REFERRING * n):
+    if sum(refers) < max(LEAST_REFERRING, MIN_REFERRING * n):
         refers = [False] * n
     ends = [*starts[1:], len(text)]
     for i, (a, b) in enumerate(zip(starts, ends, strict=True)):
@@ -262,8 +312,34 @@ def _heads(text: str, starts: list[int], documents: set[int]) -> tuple[Ints, lis
             lead, flags[i] = i, UnitFlag.HEADER
         else:
             lead = -1
-        if trouble[i] and (t := _TROUBLE.match(text, a, b)):
+        if i in trouble and (t := _TROUBLE.match(text, a, b)):
             flags[i] |= UnitFlag.ERROR if t.lastgroup == "error" else UnitFlag.WARNING
-    if (last := total_line(text, np.array(starts, np.int32))) >= 0 and text[starts[last] - 1] == "\n":
-        flags[last] |= UnitFlag.SUMMARY
     return parents, flags
+
+
+_kernel = load_kernel("sentences")
+_reader = _kernel and _kernel.SentenceReader(
+    stops=_STOPS,
+    run_stops=_STOPS_IN_A_ROW,
+    marks=_MARKS,
+    mark_runs=_MARKS_IN_A_ROW,
+    closers=_CLOSERS,
+    mark_closers=_MARK_CLOSERS,
+    bullets=_BULLETS,
+    line_ends=_LINE_ENDS,
+    openers=_OPENERS,
+    abbreviations=_ABBREVIATIONS,
+    numbers=(MAX_ITEM_CHARS, MIN_WRAPPED_CHARS, *WRAP),
+    wide=WIDE,
+    ends_sentence=_ends_sentence,
+    begin_alike=_begin_alike,
+    refers=_REFERRING,
+    openings=_DOCUMENT_WORDS,
+    head_match=_HEAD.match,
+    head_letters="".join(_HEAD_LETTERS),
+    trouble_match=_TROUBLE.match,
+    fractions=(LEAST_REFERRING, MIN_REFERRING),
+    header=int(UnitFlag.HEADER),
+    error=int(UnitFlag.ERROR),
+    warning=int(UnitFlag.WARNING),
+)

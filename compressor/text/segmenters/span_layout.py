@@ -15,8 +15,16 @@ import numpy as np
 import numpy.typing as npt
 
 from compressor.context.refs import ELLIPSIS
+from compressor.native import load_kernel
 from compressor.text.segmenters.base import Mask, Spans, UnitFlag
-from compressor.text.segmenters.long_lines import PAYLOAD_CHARS, Piece, encoded_lines, split_unit
+from compressor.text.segmenters.long_lines import (
+    LONG_LINE,
+    PAYLOAD_ALPHABET,
+    PAYLOAD_CHARS,
+    Piece,
+    encoded_lines,
+    split_unit,
+)
 
 MAX_UNIT_CHARS = 1200  # longer units of prose and lines are split
 
@@ -27,6 +35,10 @@ _INDENT = re.compile(r"[ \t]*")
 _ATOM = re.compile(
     r"https?://[^\s\"'<>]+|\d[\d.,:]*\d|[A-Za-z0-9_]+|[\ud800-\udbff][\udc00-\udfff]|[\s\S][\u0300-\u036f\ufe0f\u200d]*"
 )
+_kernel = load_kernel("layout")
+_payload_finder = _kernel.RunFinder(PAYLOAD_ALPHABET, PAYLOAD_CHARS) if _kernel else None
+
+_render_kernel = load_kernel("render")
 
 
 @dataclass(slots=True, eq=False)
@@ -43,6 +55,13 @@ class SpanLayout:
     parents: npt.NDArray[np.int32]
     flags: npt.NDArray[np.uint16]
     closes: npt.NDArray[np.int32] | None = None
+
+    def __post_init__(self) -> None:
+        # The native kernel reads the arrays as they lie in memory.
+        self.spans = np.ascontiguousarray(self.spans, np.int32)
+        self.parents = np.ascontiguousarray(self.parents, np.int32)
+        if self.closes is not None:
+            self.closes = np.ascontiguousarray(self.closes, np.int32)
 
     @property
     def columns(self) -> npt.NDArray[np.int32]:
@@ -77,9 +96,7 @@ class SpanLayout:
 
     def closure(self, keep: Mask) -> Mask:
         """Returns [n] the kept units together with their ancestors and closers; raises ValueError for a wrong shape."""
-        kept = np.array(keep, np.bool_)
-        if kept.shape != (len(self.spans),):
-            raise ValueError(f"keep has shape {kept.shape}, the layout has {len(self.spans)} units")
+        kept: Mask = self._checked(keep).copy()
         closers = np.zeros(0, np.int64) if self.closes is None else np.flatnonzero(self.closes >= 0)
         fresh: npt.NDArray[np.intp] = np.flatnonzero(kept)
         while len(fresh):
@@ -93,6 +110,12 @@ class SpanLayout:
                 kept[fresh] = True
         return kept
 
+    def _checked(self, keep: Mask) -> Mask:
+        kept: Mask = np.asarray(keep, np.bool_)
+        if kept.shape != (len(self.spans),):
+            raise ValueError(f"keep has shape {kept.shape}, the layout has {len(self.spans)} units")
+        return kept
+
     def render(self, keep: Mask, removed: Spans | None = None) -> str:
         """Writes the kept units, their ancestors and closers, with `…` for each run of units that was left out.
 
@@ -100,6 +123,15 @@ class SpanLayout:
             keep: [n] which units are kept.
             removed: [k, 2] character ranges inside kept units, in order, that are left out without a sign.
         """
+        if _render_kernel is not None:
+            mask = self._checked(keep).tobytes()
+            return str(
+                _render_kernel.render_spans(self.text, self.spans, self.parents, self.closes, mask, removed, ELLIPSIS)
+            )
+        return self.render_in_python(keep, removed)
+
+    def render_in_python(self, keep: Mask, removed: Spans | None = None) -> str:
+        """Does what `render` does, without the native kernel."""
         kept = self.closure(keep)
         holes = [] if removed is None else removed.tolist()
         if kept.all() and not holes:
@@ -204,6 +236,29 @@ def build_layout(
         max_chars: Longer units are split (0: only between tags). Long lines are split at their separators before that.
             Pieces keep the parent of their unit; an ERROR or HEADER flag stays with the first piece.
     """
+    if _kernel is not None and (
+        tiles := _kernel.tile(text, starts, parents, flags, closes, max_chars, LONG_LINE, _payload_finder)
+    ):
+        layout = SpanLayout(kind, text, *tiles)
+    else:
+        layout = _split_and_tile(kind, text, starts, parents, flags, closes, max_chars)
+    for a, b in encoded_lines(text) if len(layout.spans) else ():
+        first = layout.spans[:, 0]
+        layout.flags = layout.flags.copy()
+        layout.flags[np.searchsorted(first, a) : np.searchsorted(first, b)] |= np.uint16(UnitFlag.NOISE)
+    return layout
+
+
+def _split_and_tile(
+    kind: str,
+    text: str,
+    starts: Sequence[int] | npt.NDArray[np.integer],
+    parents: Sequence[int] | npt.NDArray[np.integer] | None,
+    flags: Sequence[int] | npt.NDArray[np.integer] | None,
+    closes: Sequence[int] | npt.NDArray[np.integer] | None,
+    max_chars: int,
+) -> SpanLayout:
+    """Builds the layout of any text; see `build_layout`, which marks the lines of base64 besides."""
     first = np.asarray(starts, np.int32)
     n = len(first)
     if n:
@@ -242,9 +297,6 @@ def build_layout(
                         marks[place[i] + k] |= UnitFlag.NOISE
             if mates is not None:
                 mates = np.where(mates[origin] >= 0, place[mates[origin]], np.int32(-1)).astype(np.int32)
-    for a, b in encoded_lines(text) if n else ():
-        marks = marks.copy()
-        marks[np.searchsorted(first, a) : np.searchsorted(first, b)] |= np.uint16(UnitFlag.NOISE)
     return SpanLayout(
         kind, text, np.stack((first, ends), axis=1) if n else np.zeros((0, 2), np.int32), up, marks, mates
     )

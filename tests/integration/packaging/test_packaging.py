@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
 import zipfile
 from pathlib import Path
 
+import pytest
+
 import compressor
+from compressor.native import kernel_names
 from support.paths import ROOT
 
 IMPORT_MS = 150
@@ -83,12 +87,38 @@ def test_the_heavy_things_are_not_imported() -> None:
     assert not done.stdout.strip()
 
 
+def build_wheel(folder: Path, **environment: str) -> Path:
+    """Builds the wheel into a folder, with further environment variables."""
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
 def test_the_wheel_holds_both_packages_and_nothing_else(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    (wheel,) = tmp_path.glob("*.whl")
+    wheel = build_wheel(tmp_path, COMPRESSOR_BUILD_NATIVE="0")
     names = zipfile.ZipFile(wheel).namelist()
     assert {"compressor/__init__.py", "compressor/py.typed", "compressor_agents/__init__.py"} <= set(names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
     info = next(name.split("/")[0] for name in names if ".dist-info/" in name)
     assert {name.split("/")[0] for name in names} == {"compressor", "compressor_agents", info}
+    assert wheel.name.endswith("-py3-none-any.whl")
+
+
+@pytest.mark.slow
+def test_the_wheel_has_the_kernels_where_there_is_a_compiler(tmp_path: Path) -> None:
+    wheel = build_wheel(tmp_path, COMPRESSOR_BUILD_NATIVE="1")
+    names = zipfile.ZipFile(wheel).namelist()
+    for kernel in kernel_names():
+        assert any(
+            name.startswith(f"compressor/native/{kernel}.c") and name.endswith((".so", ".pyd")) for name in names
+        )
+    assert "none-any" not in wheel.name
+
+
+@pytest.mark.slow
+def test_without_a_compiler_the_wheel_is_pure_python(tmp_path: Path) -> None:
+    wheel = build_wheel(tmp_path, CC="/bin/false", CXX="/bin/false")
+    assert wheel.name.endswith("-py3-none-any.whl")
+    assert not any(name.endswith(".so") for name in zipfile.ZipFile(wheel).namelist())

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from compressor.caches import TwoGenerationCache
 from compressor.scoring import bm25 as bm25_module
 from compressor.scoring.bm25 import bm25, matches, weighted_terms
 from compressor.scoring.stop_words import find_languages
@@ -135,6 +136,7 @@ APART = {
 
 def meets(word: str, other: str, language: str, monkeypatch: pytest.MonkeyPatch) -> bool:
     monkeypatch.setattr(bm25_module, "find_languages", lambda *_: (language,))
+    monkeypatch.setattr(bm25_module, "_parts", TwoGenerationCache())
     return bool(len(matches(TokenIndex([other]), weighted_terms(((word, 1.0),)))[0]))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from compressor.errors import ModelError
-from compressor.scoring import HeuristicScorer, Query, SourceBlock, UnitBatch, reuse_predictor
+from compressor.scoring import HeuristicScorer, Query, SourceBlock, UnitBatch, reuse_features, reuse_predictor
 from compressor.scoring.token_index import token_shape
 from compressor.text.segmenters import segment_text
 from support.property_tests import given, settings, st
@@ -84,14 +84,14 @@ def test_features_have_their_shape_and_are_the_same_each_time() -> None:
         units = tool_result_units(text, FLIGHTS, asked='search {"name": "cart"}')
         _, match = HeuristicScorer().match(Query((("the cart", 1.0),)), units)
         return (
-            reuse_predictor.token_features(units, match),
-            reuse_predictor.unit_features(units, match),
+            reuse_features.token_features(units, match),
+            reuse_features.unit_features(units, match),
             reuse_predictor.reuse_likelihood(units, match),
         )
 
     first, second = features(), features()
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
-    assert first[0].shape[1] == reuse_predictor.TOKEN_FEATURES and first[1].shape[1] == reuse_predictor.UNIT_FEATURES
+    assert first[0].shape[1] == reuse_features.TOKEN_FEATURES and first[1].shape[1] == reuse_features.UNIT_FEATURES
 
 
 def test_the_lines_of_a_function_share_its_best_match() -> None:
@@ -101,7 +101,7 @@ def test_the_lines_of_a_function_share_its_best_match() -> None:
     ).replace("first * 2\n    return second\n\ndef function_3", "refund(first)\n    return second\n\ndef function_3")
     units = tool_result_units(code)
     _, match = HeuristicScorer().match(Query((("refund", 1.0),)), units)
-    features = reuse_predictor.unit_features(units, match)
+    features = reuse_features.unit_features(units, match)
     best = features[:, -1] > 0
     assert best.any() and not best.all()
     assert all(

@@ -9,6 +9,7 @@ import importlib.util
 import inspect
 import itertools
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -19,7 +20,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from compressor.caches import TwoGenerationCache
+from compressor.caches import TextMemo, TwoGenerationCache
 from compressor.errors import TokenizerError
 from compressor.tokens import get_counter, openai_bpe
 from compressor.tokens.openai_bpe import get_byte_pair_tokenizer
@@ -198,15 +199,18 @@ def test_ascii_tokens_are_slices(text: str) -> None:
     assert slices == [encoding.decode([t]) for t in encoding.encode(text, disallowed_special=())]
 
 
+@pytest.mark.moderate
 @pytest.mark.parametrize("name", VOCABULARIES)
 def test_pieces_change_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COMPRESSOR_NATIVE", "0")  # quicktok needs no pieces
+    tokenizer = openai_bpe.BytePairTokenizer(name)
     text = MIXED + "plain words, and 12345 numbers\n\n  indented\n\tTAB /path/to=x\n/not/a/border\n" * 40
-    whole = len(get_byte_pair_tokenizer(name).encoding.encode_ordinary(text))
+    whole = len(tokenizer.encoding.encode_ordinary(text))
     monkeypatch.setattr(openai_bpe, "_MAX_PIECE", 150)
     monkeypatch.setattr(openai_bpe, "_BORDER_WINDOW", 100)
     assert len(list(openai_bpe._pieces(text))) > 20
-    assert get_byte_pair_tokenizer(name)._count(text) == whole
-    assert len(get_byte_pair_tokenizer(name)._offsets(text)) == whole + 1
+    assert tokenizer._count(text) == whole
+    assert len(tokenizer._offsets(text)) == whole + 1
 
 
 @pytest.mark.moderate
@@ -254,3 +258,37 @@ def test_counts_are_bounded() -> None:
     assert counts.get(f"{500:0100d}") is None
     counts.put("x" * 50_000, 1)
     assert counts.get("x" * 50_000) is None
+
+
+def test_a_memo_is_bounded_and_computes_once() -> None:
+    computed: list[str] = []
+
+    def length(text: str) -> int:
+        computed.append(text)
+        return len(text)
+
+    memo = TextMemo(length, max_bytes=20_000)
+    for i in range(1000):
+        assert memo[f"{i:0100d}"] == memo[f"{0:0100d}"] == 100  # what is used stays
+    assert 15 < len(memo) < 60
+    assert len(computed) == len(set(computed)) == 1000
+    assert memo["x" * 50_000] == memo["x" * 50_000] == 50_000
+    assert computed.count("x" * 50_000) == 2
+    memo.put("known", 7)
+    assert memo["known"] == 7
+    assert len(pickle.loads(pickle.dumps(TextMemo(len)))) == 0
+
+
+def test_threads_share_a_memo() -> None:
+    memo = TextMemo(len, max_bytes=20_000)
+    texts = [f"{i % 300:0{100 + i % 7}d}" for i in range(20_000)]
+    wrong: list[str] = []
+    threads = [
+        threading.Thread(target=lambda: wrong.extend(text for text in texts if memo[text] != len(text)))
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong

@@ -1,0 +1,251 @@
+"""Numbers the words and terms of all texts of a process, and keeps what is known about each word.
+
+A word is a token, see `token_splitting`. Numbers depend on the order in which texts came, so nothing may be computed
+from them but sets and places: a `TokenIndex` renumbers the words of its units in order of first use.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from compressor.native import load_kernel
+from compressor.scoring.token_forms import describe_token
+from compressor.scoring.token_splitting import JOINERS, SPECIAL_RANGES, split_all, split_tokens
+
+#: Numbers of words or terms.
+Ids = npt.NDArray[np.int32]
+
+_ENTRY_BYTES = 400  # of a word or term in Python's dicts and lists
+_FIRST_SIZE = 1024
+
+
+class Vocabulary:
+    """Words and terms, numbered in order of first use. Threads can share it.
+
+    The native kernel `words` has the same class. Words are never removed, and what is known about one never changes.
+    """
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+        self._words: list[str] = []
+        self._terms: list[tuple[str, ...]] = []
+        self._kinds = np.zeros(_FIRST_SIZE, np.uint8)
+        self._shapes = np.zeros(_FIRST_SIZE, np.uint16)
+        self._lower = np.full(_FIRST_SIZE, -1, np.int32)
+        self._term_ends = np.zeros(_FIRST_SIZE + 1, np.int32)  # of each word in `_all_terms`, which begins with 0
+        self._all_terms = np.zeros(_FIRST_SIZE, np.int32)
+        self._term_numbers: dict[str, int] = {}
+        self._characters = 0
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._words)
+
+    @property
+    def size_bytes(self) -> int:
+        """About how many bytes of memory it holds."""
+        return (len(self._words) + len(self._term_numbers)) * _ENTRY_BYTES + 4 * self._characters
+
+    def scan(self, text: str, spans: npt.NDArray[np.int32] | None = None) -> tuple[Ids, Ids]:
+        """Returns the words of ranges of a text in order, and the number of words of each range.
+
+        Args:
+            text: The text.
+            spans: [n, 2] start and end of each range; all of the text if None.
+        """
+        return self.scan_texts([text] if spans is None else [text[max(a, 0) : max(b, 0)] for a, b in spans.tolist()])
+
+    def scan_texts(self, texts: Sequence[str]) -> tuple[Ids, Ids]:
+        """Returns the words of several texts in order, and the number of words of each text."""
+        found, lengths = split_all(texts)
+        return self.add(found), np.array(lengths, np.int32)
+
+    def text_terms(self, text: str) -> list[str]:
+        """Returns the terms of a text as strings, in order, with repetitions."""
+        add, known = self._add, self._numbers
+        numbers = [n if (n := known.get(word)) is not None else add(word) for word in split_tokens(text)]
+        return [term for n in numbers for term in self._terms[n]]
+
+    def text_words(self, text: str) -> list[str]:
+        """Returns the words of a text as strings, in order, with repetitions."""
+        return split_tokens(text)
+
+    def add(self, words: Sequence[str]) -> Ids:
+        """Returns the numbers of words, which become part of the vocabulary."""
+        add, known = self._add, self._numbers
+        return np.array([n if (n := known.get(word)) is not None else add(word) for word in words], np.int32)
+
+    def _add(self, word: str) -> int:
+        kind, terms, shape = describe_token(word)
+        with self._lock:
+            number = self._numbers.get(word)
+            if number is not None:
+                return number
+            number = len(self._words)
+            self._kinds = _with_place(self._kinds, number)  # readers keep the arrays that they have
+            self._shapes = _with_place(self._shapes, number)
+            self._lower = _with_place(self._lower, number)
+            self._term_ends = _with_place(self._term_ends, number + 1)
+            self._kinds[number], self._shapes[number], self._lower[number] = kind, shape, -1
+            end = int(self._term_ends[number])
+            self._all_terms = _with_place(self._all_terms, end + len(terms))
+            for term in terms:
+                found = self._term_numbers.setdefault(term, len(self._term_numbers))
+                self._all_terms[end] = found
+                end += 1
+                self._characters += len(term)
+            self._term_ends[number + 1] = end
+            self._terms.append(terms)
+            self._words.append(word)
+            self._characters += len(word)
+            self._numbers[word] = number
+        return number
+
+    def find(self, words: Sequence[str]) -> Ids:
+        """Returns the numbers of words; -1 for those that no text had."""
+        return np.array([self._numbers.get(word, -1) for word in words], np.int32)
+
+    def find_terms(self, terms: Sequence[str]) -> Ids:
+        """Returns the numbers of terms; -1 for those that no word has."""
+        return np.array([self._term_numbers.get(term, -1) for term in terms], np.int32)
+
+    def word_kind(self, word: str) -> tuple[int, tuple[str, ...]]:
+        """Returns the class of a word and its terms. The word becomes part of the vocabulary."""
+        number = self._numbers.get(word)
+        if number is None:
+            number = self._add(word)
+        return int(self._kinds[number]), self._terms[number]
+
+    def kinds(self, words: Ids) -> npt.NDArray[np.uint8]:
+        """[words] their classes."""
+        return self._kinds[words]
+
+    def shapes(self, words: Ids) -> npt.NDArray[np.uint16]:
+        """[words] their forms, see `token_shape`."""
+        return self._shapes[words]
+
+    def words(self, words: Ids) -> list[str]:
+        """Returns the words as strings."""
+        names = self._words
+        return [names[n] for n in words.tolist()]
+
+    def terms(self, words: Ids) -> list[tuple[str, ...]]:
+        """Returns the terms of each word as strings."""
+        found = self._terms
+        return [found[n] for n in words.tolist()]
+
+    def term_texts(self, terms: Ids) -> list[str]:
+        """Returns terms as strings."""
+        found = list(self._term_numbers)
+        return [found[n] for n in terms.tolist()]
+
+    def term_rows(self, words: Ids) -> tuple[Ids, Ids]:
+        """Returns the number of terms of each word, and the numbers of all these terms, in order."""
+        starts = self._term_ends[words]
+        counts = self._term_ends[words + 1] - starts
+        ends = np.cumsum(counts, dtype=np.int32)
+        places = np.arange(counts.sum(), dtype=np.int32) + np.repeat(starts - ends + counts, counts)
+        return counts, self._all_terms[places]
+
+    def lower_ids(self, words: Ids) -> Ids:
+        """[words] the number of each word in lower case, which becomes part of the vocabulary."""
+        for number in words[self._lower[words] < 0].tolist():
+            lower = self._words[number].lower()
+            found = self._numbers.get(lower)
+            if found is None:
+                found = self._add(lower)
+            with self._lock:
+                self._lower[number] = found
+        return self._lower[words]
+
+    def join(self, parts: Sequence[tuple[Ids, Ids]]) -> tuple[Ids, Ids, Ids, Ids, Ids, Ids]:
+        """Renumbers the words of several texts in order of first use.
+
+        Args:
+            parts: For each text its words, and the number of words of each of its units.
+
+        Returns:
+            The words in order of first use; the number of words of each unit; the new number of each word; its unit;
+            the units and the words of the distinct pairs, sorted.
+        """
+        empty = np.zeros(0, np.int32)
+        words = np.concatenate([empty, *(part[0] for part in parts)])
+        lengths = np.concatenate([empty, *(part[1] for part in parts)])
+        distinct, first, place = np.unique(words, return_index=True, return_inverse=True)
+        order = np.argsort(first)
+        rank = np.empty(len(order), np.int32)
+        rank[order] = np.arange(len(order), dtype=np.int32)
+        token = rank[place.reshape(-1)]
+        unit = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
+        size = max(1, len(distinct))
+        pairs = np.unique(unit.astype(np.int64) * size + token)
+        return distinct[order], lengths, token, unit, (pairs // size).astype(np.int32), (pairs % size).astype(np.int32)
+
+    def positions(self, words: Ids, wanted: Ids) -> Ids:
+        """[wanted] where each wanted word stands in `words`, which are distinct; -1 if it does not."""
+        places = {n: i for i, n in enumerate(words.tolist())}
+        return np.array([places.get(n, -1) for n in wanted.tolist()], np.int32)
+
+    def mask(self, words: Ids, lists: Sequence[Ids]) -> npt.NDArray[np.bool_]:
+        """[words] which of some words are in one of the lists."""
+        found = np.zeros(len(self._kinds), np.bool_)
+        for one in lists:
+            found[one] = True
+        return found[words]
+
+    def hits(self, words: Ids, terms: Ids) -> tuple[Ids, Ids]:
+        """Finds the words that have some terms. The terms are distinct, or -1 for one that no word has.
+
+        Returns:
+            The places of words and of terms, sorted by word, then term.
+        """
+        place = np.full(len(self._term_numbers) + 1, -1, np.int32)
+        place[terms] = np.arange(len(terms), dtype=np.int32)
+        place[-1] = -1
+        counts, rows = self.term_rows(words)
+        found = place[rows]
+        at = np.repeat(np.arange(len(words), dtype=np.int32), counts)[found >= 0]
+        found = found[found >= 0]
+        order = np.lexsort((found, at))
+        return at[order], found[order]
+
+
+def _with_place(array: npt.NDArray[Any], place: int) -> npt.NDArray[Any]:
+    """The array, or a longer copy that has the place."""
+    return array if place < len(array) else np.concatenate([array, np.zeros(max(len(array), place), array.dtype)])
+
+
+def python_expand_hits(
+    tokens: Ids, terms: Ids, token: Ids, unit: Ids, size: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
+    """Returns the unit and the term of each hit of each entry of an index, in order of the entries.
+
+    Args:
+        tokens: The words of the hits, ascending.
+        terms: The terms of the hits.
+        token: The word of each entry.
+        unit: The unit of each entry.
+        size: The number of words.
+    """
+    first = np.searchsorted(tokens, np.arange(size + 1))
+    fan = np.diff(first)
+    where = np.flatnonzero(fan[token])
+    repeat = fan[token[where]]
+    offsets = np.arange(repeat.sum()) - np.repeat(np.cumsum(repeat) - repeat, repeat)
+    return np.repeat(unit[where], repeat).astype(np.int64), terms[np.repeat(first[token[where]], repeat) + offsets]
+
+
+_kernel = load_kernel("words")
+expand_hits = python_expand_hits if _kernel is None else _kernel.expand_hits
+
+
+def make_vocabulary() -> Vocabulary:
+    """Returns an empty vocabulary, of the kernel if it was built."""
+    if _kernel is None:
+        return Vocabulary()
+    return cast(Vocabulary, _kernel.Vocabulary(describe_token, split_tokens, SPECIAL_RANGES, JOINERS))
