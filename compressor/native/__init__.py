@@ -15,6 +15,11 @@ from types import ModuleType
 SWITCH = "COMPRESSOR_NATIVE"
 
 
+def is_native_on() -> bool:
+    """Returns whether compiled code may run: the kernels, and the encoder of `quicktok`."""
+    return os.environ.get(SWITCH, "1") != "0"
+
+
 def kernel_names() -> list[str]:
     """Returns the names of all kernels, built or not: each has its types in a `.pyi` file here."""
     return sorted(path.stem for path in Path(__file__).parent.glob("*.pyi"))
@@ -22,7 +27,7 @@ def kernel_names() -> list[str]:
 
 def load_kernel(name: str) -> ModuleType | None:
     """Returns the compiled module of that name, or None if it was not built or is switched off."""
-    if os.environ.get(SWITCH, "1") == "0":
+    if not is_native_on():
         return None
     try:
         return importlib.import_module(f"compressor.native.{name}")
