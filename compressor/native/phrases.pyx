@@ -5,7 +5,7 @@ The automaton is deterministic and made as it is needed: a state is the set of n
 """
 
 from cpython.unicode cimport PyUnicode_DATA, PyUnicode_GET_LENGTH, PyUnicode_KIND, PyUnicode_READ
-from libc.stdint cimport int32_t, uint8_t, uint64_t
+from libc.stdint cimport int8_t, int32_t, uint8_t, uint64_t
 from libcpp.algorithm cimport sort
 from libcpp.string cimport string
 from libcpp.unordered_map cimport unordered_map
@@ -86,6 +86,7 @@ cdef class PhraseMatcher:
     cdef vector[int] seen
     cdef int stamp
     cdef int max_states
+    cdef int count
     # The text that is read.
     cdef vector[uint8_t] text
     cdef vector[uint8_t] marks
@@ -128,7 +129,29 @@ cdef class PhraseMatcher:
     def classify(self, str plain):
         """Returns the kind of a sentence in lower case, or -1 where only the twin can tell."""
         self.read(plain)
-        return self.sentence()
+        return self.sentence(0, <Py_ssize_t> self.text.size())
+
+    def classify_spans(self, str plain, const int32_t[:, ::1] spans, Py_ssize_t max_chars, int8_t[::1] kinds):
+        """Sets the kind of each sentence of a text in lower case, or -1 where only the twin can tell.
+
+        Args:
+            plain: The text.
+            spans: [n, 2] start and end of each sentence.
+            max_chars: So many characters of each are read.
+            kinds: [n] the kinds.
+
+        Returns:
+            Whether it could tell all of them.
+        """
+        cdef Py_ssize_t i, size, start, end
+        cdef bint is_decided = spans.shape[0] == kinds.shape[0]
+        self.read(plain)
+        size = <Py_ssize_t> self.text.size()
+        for i in range(min(spans.shape[0], kinds.shape[0])):
+            start, end = max(0, spans[i, 0]), min(size, spans[i, 1])
+            kinds[i] = self.sentence(start, min(end, start + max_chars)) if start < end else self.neutral_kind
+            is_decided &= kinds[i] != UNDECIDED
+        return is_decided
 
     cdef void read(self, str plain):
         """Looks up the class and the marks of each character."""
@@ -188,6 +211,7 @@ cdef class PhraseMatcher:
         self.numbers[key] = number
         self.members.push_back(nodes)
         self.after_word.push_back(<uint8_t> after)
+        self.count = number + 1
         self.next_state.resize((number + 1) * CLASSES, -1)
         self.accepted.resize((number + 1) * CLASSES, 0)
         if number == 0:
@@ -232,7 +256,7 @@ cdef class PhraseMatcher:
 
     cdef inline int start_of(self, int group, Py_ssize_t begin, Py_ssize_t at):
         """Returns the first state of a group at a place of a text that begins at `begin`."""
-        if <int> self.members.size() > self.max_states:
+        if self.count > self.max_states:
             self.forget()
         return 1 + 2 * group + (1 if at > begin and (self.word_classes >> self.text[at - 1]) & 1 else 0)
 
@@ -280,12 +304,12 @@ cdef class PhraseMatcher:
                 found = at
         return self.skip(self.group_pause, found, end) if found > start else start
 
-    cdef int sentence(self):
-        """Returns the highest kind of the clauses, or UNDECIDED."""
-        cdef Py_ssize_t size = <Py_ssize_t> self.text.size(), at = 0, start = 0, after, tried = 0
+    cdef int sentence(self, Py_ssize_t begin, Py_ssize_t end):
+        """Returns the highest kind of the clauses of a sentence, or UNDECIDED."""
+        cdef Py_ssize_t at = begin, start = begin, after, tried = begin
         cdef int kind, best = -1
-        while at < size and best != self.result_kind:
-            after = self.separator_end(at, size, &tried)
+        while at < end and best != self.result_kind:
+            after = self.separator_end(begin, at, end, &tried)
             if after == at:
                 at += 1
                 continue
@@ -295,13 +319,13 @@ cdef class PhraseMatcher:
             best = max(best, kind)
             at = start = after
         if best != self.result_kind:
-            kind = self.clause(start, size)
+            kind = self.clause(start, end)
             if kind == UNDECIDED:
                 return UNDECIDED
             best = max(best, kind)
         return best if best > 0 else self.neutral_kind
 
-    cdef Py_ssize_t separator_end(self, Py_ssize_t at, Py_ssize_t size, Py_ssize_t* tried):
+    cdef Py_ssize_t separator_end(self, Py_ssize_t begin, Py_ssize_t at, Py_ssize_t size, Py_ssize_t* tried):
         """Returns where the separator of clauses that begins at a place ends, or the place; the twin of `_CLAUSE`.
 
         `tried` is up to where the blanks are known to have no dash behind them.
@@ -309,7 +333,7 @@ cdef class PhraseMatcher:
         cdef Py_ssize_t end = at
         if not self.marks[at] & BLANK:
             return at
-        if at and self.marks[at - 1] & STOP:
+        if at > begin and self.marks[at - 1] & STOP:
             return self.blanks_end(at, size)
         if self.marks[at] & LINE:
             while end < size and self.marks[end] & LINE:
@@ -412,6 +436,9 @@ cdef class PhraseMatcher:
             found[i].end = 0
         for at in range(begin, end):
             state = self.start_of(self.group_find, begin, at)
+            place = state * CLASSES + self.text[at]
+            if self.next_state[place] == 0 and self.accepted[place] == 0:
+                continue  # nothing begins here, as in the middle of a word
             all_bits, place, hypothetical_end = 0, at, -1
             while state and place <= end:
                 bits = self.step(&state, place, end)
