@@ -65,7 +65,7 @@ def find_exact(tokens: Ids, ends: _Ints, which: _Ints, exactness: npt.NDArray[np
     found = exactness[tokens]
     first = starts[lengths > 0]
     found[first] = found[first] > 1
-    count = np.concatenate((np.zeros(1, np.int64), np.cumsum(found > 0)))
+    count: _Ints = np.concatenate((np.zeros(1, np.int64), np.cumsum(found > 0)))
     out: npt.NDArray[np.bool_] = count[ends[which]] > count[starts[which]]
     return out
 
@@ -117,14 +117,15 @@ def compare_terms(
         min_chars: Shorter terms do not count.
     """
     places = np.cumsum(counts, dtype=np.int64)
-    all_places, all_tokens, all_ends = [0, *places.tolist()], tokens.tolist(), ends.tolist()
+    all_places = [0, *places.tolist()]
     terms, all_sizes, texts = rows.tolist(), sizes.tolist(), [frozenset(ids.tolist()) for ids in retained]
     out = []
     everything = frozenset[int]().union(*texts)
     long_terms: dict[int, list[int]] = {}
-    for unit in which.tolist():
+    starts = np.where(which > 0, ends[which - 1], 0)
+    for unit, start, end in zip(which.tolist(), starts.tolist(), ends[which].tolist(), strict=True):
         own = set[int]()
-        for token in all_tokens[all_ends[unit - 1] if unit else 0 : all_ends[unit]]:
+        for token in tokens[start:end].tolist():
             if (found_terms := long_terms.get(token)) is None:
                 span = range(all_places[token], all_places[token + 1])
                 found_terms = long_terms[token] = [terms[k] for k in span if all_sizes[k] >= min_chars]
