@@ -20,6 +20,23 @@ cdef struct Sentence:
     bint can  # repeat another
 
 
+cdef int _check(
+    const int32_t[::1] tokens, const int64_t[::1] ends, const int64_t[::1] which, Py_ssize_t vocabulary
+) except -1:
+    """Raises ValueError if a unit is not there, or one of its tokens is not in the vocabulary."""
+    cdef Py_ssize_t i, at, begin
+    for i in range(which.shape[0]):
+        if not 0 <= which[i] < ends.shape[0]:
+            raise ValueError("no such unit")
+        begin = ends[which[i] - 1] if which[i] else 0
+        if not 0 <= begin <= ends[which[i]] <= tokens.shape[0]:
+            raise ValueError("a unit ends outside the tokens")
+        for at in range(begin, ends[which[i]]):
+            if not 0 <= tokens[at] < vocabulary:
+                raise ValueError("a token is not in the vocabulary")
+    return 0
+
+
 cdef class _Numbers:
     """Numbers 64-bit keys in order of first use."""
 
@@ -64,6 +81,9 @@ def compare_pairs(
     cdef Py_ssize_t size = which.shape[0], i, k, entries = 0
     cdef vector[Sentence] sentences
     cdef vector[int32_t] pairs, times, last, usable, same
+    _check(tokens, ends, which, min(labels.shape[0], exactness.shape[0]))
+    if overlaps.shape[0] < ends.shape[0]:
+        raise ValueError("a unit has no overlap")
     sentences.resize(size)
     for i in range(size):
         sentences[i].end = ends[which[i]]
@@ -255,6 +275,7 @@ def compare_terms(
     cdef int32_t text, code, own, n_texts = <int32_t> len(retained)
     cdef const int32_t[::1] ids
     cdef list out = []
+    _check(tokens, ends, which, counts.shape[0])
     for one in retained:
         total += len(one)
     cdef _Numbers numbers = _Numbers(total + rows.shape[0])
@@ -268,7 +289,9 @@ def compare_terms(
                 texts_of[code].push_back(text)
     row_starts.push_back(0)
     for i in range(counts.shape[0]):
-        row_starts.push_back(row_starts.back() + counts[i])
+        row_starts.push_back(row_starts.back() + max(0, counts[i]))
+    if row_starts.back() > rows.shape[0] or rows.shape[0] != sizes.shape[0]:
+        raise ValueError("a token has terms that are not there")
     codes.assign(rows.shape[0], -1)
     seen.assign(total + rows.shape[0], -1)
     for i in range(which.shape[0]):
@@ -304,6 +327,7 @@ def find_exact(
     out = np.zeros(which.shape[0], np.bool_)
     cdef uint8_t[::1] to = out.view(np.uint8)
     cdef Py_ssize_t i, at, begin
+    _check(tokens, ends, which, exactness.shape[0])
     for i in range(which.shape[0]):
         begin = ends[which[i] - 1] if which[i] else 0
         for at in range(begin, ends[which[i]]):

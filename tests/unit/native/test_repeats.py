@@ -93,3 +93,18 @@ def test_terms_of_other_texts(units: list[list[int]], seed: int) -> None:
         4,
     )
     assert NATIVE.compare_terms(*arguments) == compare_terms(*arguments)
+
+
+def test_units_that_are_not_there_are_refused() -> None:
+    assert NATIVE is not None
+    tokens, ends, which = np.array([0, 1], np.int32), np.array([2], np.int64), np.array([0], np.int64)
+    kinds = np.zeros(2, np.uint8)
+    for arguments in (
+        (tokens, ends, which + 1, kinds),
+        (tokens, ends, which - 1, kinds),
+        (tokens, ends + 1, which, kinds),
+        (tokens - 1, ends, which, kinds),
+        (tokens, ends, which, kinds[:1]),
+    ):
+        with pytest.raises(ValueError):
+            NATIVE.find_exact(*arguments)
