@@ -1,5 +1,8 @@
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 class PhraseMatcher:
     def __init__(
         self,
@@ -11,3 +14,6 @@ class PhraseMatcher:
         max_states: int = 8_000,
     ) -> None: ...
     def classify(self, plain: str) -> int: ...
+    def classify_spans(
+        self, plain: str, spans: npt.NDArray[np.int32], max_chars: int, kinds: npt.NDArray[np.int8]
+    ) -> bool: ...

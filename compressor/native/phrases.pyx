@@ -1,33 +1,12 @@
-# distutils: language = c++
-"""Finds phrases in sentences with one automaton for all of them; the twin of `compressor.text.reasoning_phrases`.
+"""Classifies sentences by their phrases; the twin of `compressor.text.reasoning_phrases`."""
 
-The automaton is deterministic and made as it is needed: a state is the set of nodes that the text may have reached.
-"""
-
-from cpython.unicode cimport PyUnicode_DATA, PyUnicode_GET_LENGTH, PyUnicode_KIND, PyUnicode_READ
-from libc.stdint cimport int32_t, uint8_t, uint64_t
-from libcpp.algorithm cimport sort
-from libcpp.string cimport string
-from libcpp.unordered_map cimport unordered_map
+from libc.stdint cimport int8_t, int32_t
 from libcpp.vector cimport vector
 
-cdef extern from "Python.h":
-    bint Py_UNICODE_ISALNUM(Py_UCS4 ch)
-    bint Py_UNICODE_ISDECIMAL(Py_UCS4 ch)
-    bint Py_UNICODE_ISDIGIT(Py_UCS4 ch)
-    bint Py_UNICODE_ISSPACE(Py_UCS4 ch)
+from compressor.native.phrase_states cimport BLANK, CLASSES, DIGIT, END_CLASS, PhraseStates
 
 cdef enum:
-    CLASSES = 64
-    END_CLASS = 63  # after the last character
-    SPLIT = 0  # the kinds of nodes
-    CHARS = 1
-    BOUNDARY = 2
-    END = 3
-    ACCEPT = 4
-    BLANK = 1  # what a character is, as bits
-    LINE = 2
-    DIGIT = 4
+    LINE = 4  # what a character is, as bits besides BLANK and DIGIT
     STOP = 8
     DASH = 16
     FILLER = 32
@@ -54,7 +33,7 @@ def _marks(str char, str stops, str dashes, str fillers):
     )
 
 
-cdef class PhraseMatcher:
+cdef class PhraseMatcher(PhraseStates):
     """Classifies sentences by the phrases of an automaton.
 
     Args:
@@ -66,51 +45,14 @@ cdef class PhraseMatcher:
         max_states: With more states, of about 600 bytes each, they are made anew.
     """
 
-    cdef vector[int] kinds
-    cdef vector[int] first
-    cdef vector[int] second
-    cdef vector[uint64_t] chars
-    cdef vector[int] starts
-    cdef uint64_t word_classes
-    cdef uint8_t ascii_class[128]
-    cdef uint8_t ascii_marks[128]
-    cdef unordered_map[int, uint8_t] named
-    cdef unordered_map[int, uint8_t] named_marks
-    cdef uint8_t unnamed[4]
-    # The deterministic automaton. State 0 is dead.
-    cdef unordered_map[string, int] numbers
-    cdef vector[vector[int]] members
-    cdef vector[uint8_t] after_word
-    cdef vector[int32_t] next_state
-    cdef vector[int32_t] accepted
-    cdef vector[int] seen
-    cdef int stamp
-    cdef int max_states
-    # The text that is read.
-    cdef vector[uint8_t] text
-    cdef vector[uint8_t] marks
     # The groups, the bits of patterns and the numbers of kinds.
     cdef int group_find, group_start, group_bullet, group_opener, group_pause, group_words
     cdef int result, decision, failed, hypothetical, turn, talk, plan, modal, negated, opener, belief
     cdef int connective_kind, plan_kind, neutral_kind, failed_kind, decision_kind, result_kind
 
     def __init__(self, automaton, dict kinds, str stops, str dashes, str fillers, int max_states=8_000):
-        cdef int code
-        self.kinds = automaton.kinds
-        self.first = automaton.first
-        self.second = automaton.second
-        self.chars = automaton.chars
-        self.starts = list(automaton.starts.values())
-        self.word_classes = automaton.word_classes
-        for code in range(4):
-            self.unnamed[code] = automaton.unnamed[code]
-        for code in range(128):
-            self.ascii_class[code] = automaton.class_of(chr(code))
-            self.ascii_marks[code] = _marks(chr(code), stops, dashes, fillers)
-        for char in {*automaton.classes, *stops, *dashes, *fillers}:
-            if ord(char) >= 128:
-                self.named[ord(char)] = automaton.class_of(char)
-                self.named_marks[ord(char)] = _marks(char, stops, dashes, fillers)
+        chars = {*map(chr, range(128)), *automaton.classes, *stops, *dashes, *fillers}
+        PhraseStates.__init__(self, automaton, {char: _marks(char, stops, dashes, fillers) for char in chars}, max_states)
         bits, groups = automaton.bits, list(automaton.starts)
         self.result, self.decision, self.failed = bits["result"], bits["decision"], bits["failed"]
         self.hypothetical, self.turn, self.talk = bits["hypothetical"], bits["break"], bits["talk"]
@@ -121,118 +63,37 @@ cdef class PhraseMatcher:
         self.group_pause, self.group_words = groups.index("pause"), groups.index("words")
         self.connective_kind, self.plan_kind, self.neutral_kind = kinds["CONNECTIVE"], kinds["PLAN"], kinds["NEUTRAL"]
         self.failed_kind, self.decision_kind, self.result_kind = kinds["FAILED"], kinds["DECISION"], kinds["RESULT"]
-        self.seen.assign(self.kinds.size(), 0)
-        self.stamp, self.max_states = 0, max_states
-        self.forget()
 
     def classify(self, str plain):
         """Returns the kind of a sentence in lower case, or -1 where only the twin can tell."""
         self.read(plain)
-        return self.sentence()
+        return self.sentence(0, <Py_ssize_t> self.text.size())
 
-    cdef void read(self, str plain):
-        """Looks up the class and the marks of each character."""
-        cdef Py_ssize_t size = PyUnicode_GET_LENGTH(plain), i
-        cdef int kind = PyUnicode_KIND(plain)
-        cdef void* data = PyUnicode_DATA(plain)
-        cdef Py_UCS4 char
-        self.text.resize(size)
-        self.marks.resize(size)
-        for i in range(size):
-            char = PyUnicode_READ(kind, data, i)
-            if char < 128:
-                self.text[i] = self.ascii_class[char]
-                self.marks[i] = self.ascii_marks[char]
-            else:
-                self.read_other(i, char)
+    def classify_spans(self, str plain, const int32_t[:, ::1] spans, Py_ssize_t max_chars, int8_t[::1] kinds):
+        """Sets the kind of each sentence of a text in lower case, or -1 where only the twin can tell.
 
-    cdef void read_other(self, Py_ssize_t i, Py_UCS4 char):
-        if self.named.count(<int> char):
-            self.text[i] = self.named[<int> char]
-            self.marks[i] = self.named_marks[<int> char]
-            return
-        self.marks[i] = (BLANK if Py_UNICODE_ISSPACE(char) else 0) | (DIGIT if Py_UNICODE_ISDIGIT(char) else 0)
-        if Py_UNICODE_ISDECIMAL(char):
-            self.text[i] = self.unnamed[1]
-        elif Py_UNICODE_ISALNUM(char):
-            self.text[i] = self.unnamed[0]
-        else:
-            self.text[i] = self.unnamed[2] if self.marks[i] & BLANK else self.unnamed[3]
+        Args:
+            plain: The text.
+            spans: [n, 2] start and end of each sentence.
+            max_chars: So many characters of each are read.
+            kinds: [n] the kinds.
 
-    cdef void forget(self):
-        """Starts with the dead state and the first states of each group, at the start of a text and after a letter."""
-        cdef vector[int] nodes
-        cdef size_t group
-        cdef int after
-        self.numbers.clear()
-        self.members.clear()
-        self.after_word.clear()
-        self.next_state.clear()
-        self.accepted.clear()
-        self.state_of(nodes, 0)
-        for group in range(self.starts.size()):
-            for after in range(2):
-                nodes.assign(1, self.starts[group])
-                self.state_of(nodes, after)
-
-    cdef int state_of(self, vector[int]& nodes, int after):
-        """Returns the state of a sorted set of nodes."""
-        cdef string key
-        cdef int number
-        if nodes.size():
-            key = string(<char*> nodes.data(), nodes.size() * sizeof(int))
-            key.push_back(<char> after)
-        if self.numbers.count(key):
-            return self.numbers[key]
-        number = <int> self.members.size()
-        self.numbers[key] = number
-        self.members.push_back(nodes)
-        self.after_word.push_back(<uint8_t> after)
-        self.next_state.resize((number + 1) * CLASSES, -1)
-        self.accepted.resize((number + 1) * CLASSES, 0)
-        if number == 0:
-            for i in range(CLASSES):
-                self.next_state[i] = 0
-        return number
-
-    cdef void follow(self, int state, int char):
-        """Finds where a state leads on a character, and which patterns it accepts before that."""
-        cdef vector[int] stack = self.members[state], reached
-        cdef int node, kind, bits = 0, after, is_word = (self.word_classes >> char) & 1
-        cdef size_t i
-        self.stamp += 1
-        while stack.size():
-            node = stack.back()
-            stack.pop_back()
-            if self.seen[node] == self.stamp:
-                continue
-            self.seen[node] = self.stamp
-            kind = self.kinds[node]
-            if kind == ACCEPT:
-                bits |= <int> self.chars[node]
-            elif kind == CHARS:
-                if char != END_CLASS and (self.chars[node] >> char) & 1:
-                    reached.push_back(self.first[node])
-            elif kind == SPLIT:
-                stack.push_back(self.first[node])
-                stack.push_back(self.second[node])
-            elif kind == END:
-                if char == END_CLASS:
-                    stack.push_back(self.first[node])
-            elif self.after_word[state] != is_word:
-                stack.push_back(self.first[node])
-        sort(reached.begin(), reached.end())
-        stack.clear()
-        for i in range(reached.size()):
-            if i == 0 or reached[i] != reached[i - 1]:
-                stack.push_back(reached[i])
-        after = self.state_of(stack, is_word) if stack.size() else 0
-        self.accepted[state * CLASSES + char] = bits
-        self.next_state[state * CLASSES + char] = after
+        Returns:
+            Whether it could tell all of them.
+        """
+        cdef Py_ssize_t i, size, start, end
+        cdef bint is_decided = spans.shape[0] == kinds.shape[0]
+        self.read(plain)
+        size = <Py_ssize_t> self.text.size()
+        for i in range(min(spans.shape[0], kinds.shape[0])):
+            start, end = max(0, spans[i, 0]), min(size, spans[i, 1])
+            kinds[i] = self.sentence(start, min(end, start + max_chars)) if start < end else self.neutral_kind
+            is_decided &= kinds[i] != UNDECIDED
+        return is_decided
 
     cdef inline int start_of(self, int group, Py_ssize_t begin, Py_ssize_t at):
         """Returns the first state of a group at a place of a text that begins at `begin`."""
-        if <int> self.members.size() > self.max_states:
+        if self.count > self.max_states:
             self.forget()
         return 1 + 2 * group + (1 if at > begin and (self.word_classes >> self.text[at - 1]) & 1 else 0)
 
@@ -280,12 +141,12 @@ cdef class PhraseMatcher:
                 found = at
         return self.skip(self.group_pause, found, end) if found > start else start
 
-    cdef int sentence(self):
-        """Returns the highest kind of the clauses, or UNDECIDED."""
-        cdef Py_ssize_t size = <Py_ssize_t> self.text.size(), at = 0, start = 0, after, tried = 0
+    cdef int sentence(self, Py_ssize_t begin, Py_ssize_t end):
+        """Returns the highest kind of the clauses of a sentence, or UNDECIDED."""
+        cdef Py_ssize_t at = begin, start = begin, after, tried = begin
         cdef int kind, best = -1
-        while at < size and best != self.result_kind:
-            after = self.separator_end(at, size, &tried)
+        while at < end and best != self.result_kind:
+            after = self.separator_end(begin, at, end, &tried)
             if after == at:
                 at += 1
                 continue
@@ -295,13 +156,13 @@ cdef class PhraseMatcher:
             best = max(best, kind)
             at = start = after
         if best != self.result_kind:
-            kind = self.clause(start, size)
+            kind = self.clause(start, end)
             if kind == UNDECIDED:
                 return UNDECIDED
             best = max(best, kind)
         return best if best > 0 else self.neutral_kind
 
-    cdef Py_ssize_t separator_end(self, Py_ssize_t at, Py_ssize_t size, Py_ssize_t* tried):
+    cdef Py_ssize_t separator_end(self, Py_ssize_t begin, Py_ssize_t at, Py_ssize_t size, Py_ssize_t* tried):
         """Returns where the separator of clauses that begins at a place ends, or the place; the twin of `_CLAUSE`.
 
         `tried` is up to where the blanks are known to have no dash behind them.
@@ -309,7 +170,7 @@ cdef class PhraseMatcher:
         cdef Py_ssize_t end = at
         if not self.marks[at] & BLANK:
             return at
-        if at and self.marks[at - 1] & STOP:
+        if at > begin and self.marks[at - 1] & STOP:
             return self.blanks_end(at, size)
         if self.marks[at] & LINE:
             while end < size and self.marks[end] & LINE:
@@ -412,6 +273,9 @@ cdef class PhraseMatcher:
             found[i].end = 0
         for at in range(begin, end):
             state = self.start_of(self.group_find, begin, at)
+            place = state * CLASSES + self.text[at]
+            if self.next_state[place] == 0 and self.accepted[place] == 0:
+                continue  # nothing begins here, as in the middle of a word
             all_bits, place, hypothetical_end = 0, at, -1
             while state and place <= end:
                 bits = self.step(&state, place, end)

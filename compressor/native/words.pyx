@@ -364,6 +364,23 @@ cdef class Vocabulary:
                 found.push_back(self.term_numbers[k])
         return counts, from_vector(found)
 
+    def term_sizes(self, const int32_t[::1] words):
+        """Returns the number of characters of each term, int32, in the order of `term_rows`."""
+        check(words, 0, self.kind.size())
+        cdef vector[int32_t] found
+        cdef const uint8_t* term
+        cdef Py_ssize_t i
+        cdef size_t k, at
+        cdef int32_t size
+        for i in range(words.shape[0]):
+            for k in range(self.first_term(words[i]), self.term_ends[words[i]]):
+                term = self.terms_.start_of(self.term_numbers[k])
+                size = 0
+                for at in range(self.terms_.size_of(self.term_numbers[k])):
+                    size += (term[at] & 0xC0) != 0x80  # a character's later bytes in UTF-8 do not count
+                found.push_back(size)
+        return from_vector(found)
+
     def lower_ids(self, const int32_t[::1] words):
         """[words] int32 the number of each word in lower case."""
         check(words, 0, self.kind.size())

@@ -8,17 +8,13 @@ Sentences in other languages are neutral unless they repeat, because repeats are
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
-
 import numpy as np
 import numpy.typing as npt
 
 from compressor.caches import TwoGenerationCache
-from compressor.pipeline.repeated_sentences import exactness_of, find_repeats
+from compressor.pipeline.repeated_sentences import find_repeats, find_restated, has_exact_words
 from compressor.scoring.base import Query, Scores, UnitBatch
-from compressor.scoring.token_index import TokenIndex, terms
-from compressor.text.reasoning_phrases import ReasoningKind, classify_sentence
+from compressor.text.reasoning_phrases import ReasoningKind, classify_spans
 from compressor.text.segmenters.base import SegmentedText, UnitFlag
 
 AGENT_KINDS = ("assistant", "thinking")
@@ -54,8 +50,6 @@ MAX_COMPARED_SENTENCES = 4_000  # Only the newest are searched for repeats.
 
 #: A sentence restates a text that stays, such as the question, if at least this fraction of its terms stands in it.
 RESTATED_OVERLAP = 0.8
-MIN_RESTATED_TERMS = 4  # A sentence with fewer terms restates nothing.
-MIN_TERM_CHARS = 4  # Shorter terms do not count.
 MAX_RETAINED_CHARS = 2_000  # Longer texts have most terms by chance, so they are not compared.
 MAX_RETAINED_TEXTS = 16  # Only the newest texts are compared.
 
@@ -65,63 +59,8 @@ _BONUSES = np.zeros(len(ReasoningKind), np.float32)
 _BONUSES[list(SCORE_BONUSES)] = list(SCORE_BONUSES.values())
 
 
-@dataclass(frozen=True, slots=True)
-class _Trace:
-    """What the sentences of one text are, whatever context it is in.
-
-    Attributes:
-        layout: The text and its units.
-        kinds: [units] the kind of each unit.
-        terms: The distinct terms of the neutral units that have enough of them to restate something.
-    """
-
-    layout: SegmentedText
-    kinds: npt.NDArray[np.uint8]
-    terms: tuple[tuple[int, frozenset[str]], ...]
-
-    @property
-    def size(self) -> int:
-        """About how many bytes it takes besides the text."""
-        return 10 * len(self.kinds) + sum(200 + 60 * len(terms) for _, terms in self.terms)
-
-
-class _TraceReader:
-    """Reads the sentences of new texts.
-
-    Args:
-        index: The tokens of all units.
-    """
-
-    def __init__(self, index: TokenIndex) -> None:
-        self._index = index
-
-    def read(self, layout: SegmentedText, start: int) -> _Trace:
-        """Returns what the sentences of a text are, whose units have the numbers from `start` on."""
-        headers = (layout.flags & np.uint16(UnitFlag.HEADER)).tolist()
-        kinds = np.full(len(headers), ReasoningKind.NEUTRAL, np.uint8)
-        long_terms = []
-        for unit, (first, last) in enumerate(layout.spans.tolist()):
-            if headers[unit]:
-                continue
-            kinds[unit] = kind = classify_sentence(layout.text[first:last])
-            if kind == ReasoningKind.NEUTRAL and len(own := self._long_terms(start + unit)) >= MIN_RESTATED_TERMS:
-                long_terms.append((unit, own))
-        return _Trace(layout, kinds, tuple(long_terms))
-
-    @cached_property
-    def _tokens(self) -> tuple[list[int], list[int]]:
-        """All tokens, and where those of each unit end, with a zero at the end for the unit before the first."""
-        return self._index.token.tolist(), [*np.cumsum(self._index.lengths).tolist(), 0]
-
-    def _long_terms(self, unit: int) -> frozenset[str]:
-        """Returns the distinct terms of a unit that count as restated."""
-        tokens, ends = self._tokens
-        found = set[str]().union(*map(self._index.terms.__getitem__, tokens[ends[unit - 1] : ends[unit]]))
-        return frozenset([term for term in found if len(term) >= MIN_TERM_CHARS])
-
-
-_traces: TwoGenerationCache[_Trace] = TwoGenerationCache(8 << 20)
-_retained: TwoGenerationCache[frozenset[str]] = TwoGenerationCache(2 << 20)
+#: The kinds of the sentences of a text, and the units that they are of.
+_kinds: TwoGenerationCache[tuple[SegmentedText, npt.NDArray[np.uint8]]] = TwoGenerationCache(8 << 20)
 
 
 def find_reasoning(units: UnitBatch, query: Query | None = None) -> npt.NDArray[np.uint8]:
@@ -135,27 +74,16 @@ def find_reasoning(units: UnitBatch, query: Query | None = None) -> npt.NDArray[
         The `ReasoningKind` of each unit, shape [units]; NEUTRAL for units of other texts.
     """
     out = np.full(len(units), ReasoningKind.NEUTRAL, np.uint8)
-    retained = _retained_terms(query)
-    all_retained = frozenset[str]().union(*retained)
     starts = units.starts.tolist()
-    reader = _TraceReader(units.index)
     for number, source in enumerate(units.sources):
-        if source.kind not in AGENT_KINDS:
-            continue
-        start = starts[number]
-        trace = _traces.get(source.layout.text)
-        if trace is None or trace.layout is not source.layout:
-            trace = reader.read(source.layout, start)
-            _traces.put(source.layout.text, trace, trace.size)
-        out[start : starts[number + 1]] = trace.kinds
-        if retained:
-            for unit, own in trace.terms:
-                least = RESTATED_OVERLAP * len(own)
-                if len(own & all_retained) >= least and any(len(own & other) >= least for other in retained):
-                    out[start + unit] = ReasoningKind.CONNECTIVE
-    spoken = _spoken(units)[-MAX_COMPARED_SENTENCES:]
+        if source.kind in AGENT_KINDS:
+            out[starts[number] : starts[number + 1]] = _kinds_of(source.layout)
+    spoken = _spoken(units)
+    texts = [text for text in query.retained_text if len(text) <= MAX_RETAINED_CHARS] if query is not None else []
+    neutral = spoken[(out[spoken] == ReasoningKind.NEUTRAL) & ~_is_header(units.flags[spoken])]
+    out[find_restated(units.index, neutral, texts[-MAX_RETAINED_TEXTS:], RESTATED_OVERLAP)] = ReasoningKind.CONNECTIVE
     overlaps = np.where(out > ReasoningKind.NEUTRAL, FINDING_REPEAT_OVERLAP, REPEAT_OVERLAP)
-    out[find_repeats(units.index, spoken, overlaps)] = ReasoningKind.REPEAT
+    out[find_repeats(units.index, spoken[-MAX_COMPARED_SENTENCES:], overlaps)] = ReasoningKind.REPEAT
     return out
 
 
@@ -175,7 +103,7 @@ def reweight_reasoning(scores: Scores, units: UnitBatch, query: Query | None = N
     kinds = find_reasoning(units, query)
     lengths = units.index.lengths[spoken]
     factors, bonuses = _FACTORS[kinds[spoken]], _BONUSES[kinds[spoken]]
-    factors[(kinds[spoken] == ReasoningKind.NEUTRAL) & ~_has_exact_words(units.index, spoken)] = UNSPECIFIC_FACTOR
+    factors[(kinds[spoken] == ReasoningKind.NEUTRAL) & ~has_exact_words(units.index, spoken)] = UNSPECIFIC_FACTOR
     ends = np.searchsorted(spoken, _conclusions(units, kinds))
     factors[ends], bonuses[ends] = 1, np.maximum(bonuses[ends], CONCLUSION_BONUS)
     own, worded = scores[spoken], lengths > 0
@@ -218,28 +146,17 @@ def _spoken(units: UnitBatch) -> npt.NDArray[np.int64]:
     return np.flatnonzero(speech[units.source_indices]) if speech.any() else np.zeros(0, np.int64)
 
 
-def _retained_terms(query: Query | None) -> list[frozenset[str]]:
-    """Returns the terms of each text that stays and that sentences may restate."""
-    if query is None:
-        return []
-    out = []
-    for text in [text for text in query.retained_text if len(text) <= MAX_RETAINED_CHARS][-MAX_RETAINED_TEXTS:]:
-        found = _retained.get(text)
-        if found is None:
-            found = frozenset(terms(text))
-            _retained.put(text, found, 100 * len(found))
-        out.append(found)
-    return out
+def _kinds_of(layout: SegmentedText) -> npt.NDArray[np.uint8]:
+    """Returns the kind of each sentence of a text, from the cache if possible."""
+    found = _kinds.get(layout.text)
+    if found is not None and found[0] is layout:
+        return found[1]
+    kinds = classify_spans(layout.text, layout.spans).astype(np.uint8)
+    kinds[_is_header(layout.flags)] = ReasoningKind.NEUTRAL
+    _kinds.put(layout.text, (layout, kinds), 200 + layout.spans.nbytes + 10 * len(kinds))
+    return kinds
 
 
-def _has_exact_words(index: TokenIndex, which: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """Returns which of some units have a number, an identifier, or a name that is not their first word."""
-    exactness = exactness_of(index)[index.token]
-    ends = np.cumsum(index.lengths, dtype=np.int64)
-    starts = ends - index.lengths
-    first = starts[index.lengths > 0]
-    exactness[first] = exactness[first] > 1
-    count = np.cumsum(exactness > 0)
-    count = np.concatenate((np.zeros(1, np.int64), count))
-    out: npt.NDArray[np.bool_] = count[ends[which]] > count[starts[which]]
+def _is_header(flags: npt.NDArray[np.uint16]) -> npt.NDArray[np.bool_]:
+    out: npt.NDArray[np.bool_] = (flags & np.uint16(UnitFlag.HEADER)) > 0
     return out

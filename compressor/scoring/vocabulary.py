@@ -163,6 +163,11 @@ class Vocabulary:
         places = np.arange(counts.sum(), dtype=np.int32) + np.repeat(starts - ends + counts, counts)
         return counts, self._pick(self._all_terms, places)
 
+    def term_sizes(self, words: Ids) -> Ids:
+        """Returns the number of characters of each term, in the order of `term_rows`."""
+        found = self._terms
+        return np.array([len(term) for n in words.tolist() for term in found[n]], np.int32)
+
     def lower_ids(self, words: Ids) -> Ids:
         """[words] the number of each word in lower case, which becomes part of the vocabulary."""
         missing = words[self._pick(self._lower, words) < 0].tolist()

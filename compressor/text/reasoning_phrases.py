@@ -10,6 +10,9 @@ from enum import IntEnum
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from compressor.caches import TwoGenerationCache
 from compressor.native import load_kernel
 from compressor.text.phrase_automaton import PhraseAutomaton
@@ -168,6 +171,24 @@ def classify_sentence(text: str) -> ReasoningKind:
         kind = classify_plain(plain)
         _kinds.put(plain, kind, 100)
     return kind
+
+
+def classify_spans(text: str, spans: npt.NDArray[np.int32]) -> npt.NDArray[np.int8]:
+    """Returns the kind of each sentence of a text, see `classify_sentence`.
+
+    Args:
+        text: The text.
+        spans: [n, 2] start and end of each sentence.
+    """
+    kinds = np.full(len(spans), UNDECIDED, np.int8)
+    plain, matcher = text.lower().replace("’", "'"), phrase_matcher()
+    # Otherwise letters in lower case do not stand where they stood, or differ with the letter after them.
+    can_use = matcher is not None and len(plain) == len(text) and "Σ" not in text
+    if can_use and matcher.classify_spans(plain, np.ascontiguousarray(spans, np.int32), MAX_READ_CHARS, kinds):
+        return kinds
+    for i in np.flatnonzero(kinds == UNDECIDED).tolist():
+        kinds[i] = classify_sentence(text[spans[i, 0] : spans[i, 1]])
+    return kinds
 
 
 def classify_plain(plain: str) -> ReasoningKind:

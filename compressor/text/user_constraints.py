@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
+from compressor.caches import TwoGenerationCache
 from compressor.text.segmenters.sentences import sentence_starts
 
 MAX_RULE_CHARS = 400  # a longer sentence is material, not a rule
@@ -19,13 +20,23 @@ _OBLIGATION = re.compile(
     re.IGNORECASE,
 )
 _QUESTION = re.compile(r"\?\s*$")
+_constraints: TwoGenerationCache[tuple[tuple[int, int], ...]] = TwoGenerationCache(8 << 20)
 
 
 def find_constraints(text: str) -> list[tuple[int, int]]:
     """Returns the sentences that oblige the agent, as character ranges [start, end) in order.
 
-    Blanks around a sentence belong to the text between the ranges.
+    Blanks around a sentence belong to the text between the ranges. They are remembered, because a session looks at all
+    messages of its user again with each new one.
     """
+    found = _constraints.get(text)
+    if found is None:
+        found = tuple(_find_constraints(text))
+        _constraints.put(text, found, 120 * len(found))
+    return list(found)
+
+
+def _find_constraints(text: str) -> list[tuple[int, int]]:
     starts = [*sentence_starts(text), len(text)]
     out = []
     for start, end in pairwise(starts):

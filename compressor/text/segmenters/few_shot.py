@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from compressor.caches import TwoGenerationCache
 from compressor.text.segmenters.few_shot_candidates import ExampleCandidate, ExamplePrompt
 from compressor.text.segmenters.few_shot_elements import element_starts
 from compressor.text.segmenters.few_shot_headings import read_head
@@ -19,19 +20,27 @@ from compressor.text.segmenters.few_shot_json import (
 )
 from compressor.text.segmenters.few_shot_lines import LineKind, fold_fences, read_lines
 from compressor.text.segmenters.few_shot_shape import ExampleRun, label_of
-from compressor.text.segmenters.few_shot_words import ANY_NOUN
+from compressor.text.segmenters.few_shot_words import find_any_noun
 from compressor.text.segmenters.span_layout import SpanLayout, build_layout
 
 _ROW_SIGNS = ("->", "=>", "→", "⇒", "⟶", "~>", "⟹", "↦", "\t", "|")
+_examples: TwoGenerationCache[tuple[ExampleRun, ...]] = TwoGenerationCache(8 << 20)
 
 
 def find_examples(text: str) -> list[ExampleRun]:
     """Returns the lists of examples in a prompt, in order and without overlap.
 
-    A list that something interrupts is several. Linear in the text.
+    A list that something interrupts is several. Linear in the text. They are remembered, because a system prompt
+    returns with every call.
     """
-    if not ANY_NOUN.search(text):
-        return []
+    found = _examples.get(text)
+    if found is None:
+        found = tuple(_find_examples(text)) if find_any_noun(text) else ()
+        _examples.put(text, found, 100 * len(found))
+    return list(found)
+
+
+def _find_examples(text: str) -> list[ExampleRun]:
     prompt = ExamplePrompt(text)
     out: list[ExampleCandidate] = []
     for one in [

@@ -38,6 +38,14 @@ NOUN = re.compile(rf"\b(?:{_PLURAL}|{_SINGULAR})\b(?!\.\w|\()|{_UNSPACED}", _FLA
 NOUN_SOURCE = rf"(?:\b(?:{_PLURAL}|{_SINGULAR})|{_UNSPACED})"
 #: A text without any of these has no list of examples.
 ANY_NOUN = re.compile(rf"{_PLURAL}|{_SINGULAR}|{_UNSPACED}|\bshot\b|\bdemo\b", _FLAGS)
+#: Each of these nouns has one of these in it, in lower case, at most `_MAX_STEM_OFFSET` characters from its start.
+_STEMS = (
+    "ample|exemp|demo|shot|beispiel|jempl|sempi|voorbeeld|ksemp|esimerk|contoh|przykład|пример|приклад|íklad|örnek|péld"
+    "|παραδε|παράδε|ví dụ|דוגמ|例|サンプル|예|مثلة|مثال|उदाहरण|ตัวอย่าง"
+).split("|")
+_MAX_STEM_OFFSET = 8
+#: Letters that a search ignoring case takes for others, but that `str.lower` does not turn into those.
+_ODD_CASE = re.compile("[µİıſ\u0345ϖϱϵ\u1c80-\u1c82\u1fbe]")
 
 #: "For example" announces nothing.
 FOR_EXAMPLE = re.compile(
@@ -217,3 +225,12 @@ UNSPACED_NEUTRAL = re.compile(
     r"|按照|参见|次|いくつか|に|は|の|も|ここ|簡単な"
     r"|다음|은|는|아래|몇|가지|여기|같은|[ 、，,:：\d])*",
 )
+
+
+def find_any_noun(text: str) -> bool:
+    """Returns whether `ANY_NOUN` is in a text. It is searched from the first stem of a noun on."""
+    lower = text.lower()
+    first = min([at for stem in _STEMS if (at := lower.find(stem)) >= 0], default=-1)
+    if not text.isascii() and (len(lower) != len(text) or _ODD_CASE.search(text)):
+        first = 0
+    return first >= 0 and ANY_NOUN.search(text, max(0, first - _MAX_STEM_OFFSET)) is not None

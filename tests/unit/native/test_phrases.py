@@ -6,7 +6,9 @@ import os
 import random
 import re
 import threading
+from itertools import pairwise
 
+import numpy as np
 import pytest
 
 from compressor.native import load_kernel
@@ -132,3 +134,13 @@ def test_threads_share_one_matcher() -> None:
 def test_an_automaton_refuses_what_it_does_not_understand(pattern: str) -> None:
     with pytest.raises(ValueError):
         PhraseAutomaton({"group": {"pattern": pattern}})
+
+
+@needs_kernel
+@given(st.lists(st.tuples(st.sampled_from(WORDS), st.sampled_from([*JOINTS, "Σ", " ΑΣ "])), max_size=40), st.data())
+def test_sentences_of_one_text(parts: list[tuple[str, str]], data: st.DataObject) -> None:
+    text = "".join(word.title() + joint for word, joint in parts)
+    cuts = sorted({0, len(text), *data.draw(st.lists(st.integers(0, len(text)), max_size=8))})
+    spans = np.array([*pairwise(cuts), (0, 0), (0, len(text))], np.int32)
+    expected = [int(by_twin(text[a:b])) for a, b in spans.tolist()]
+    assert phrases.classify_spans(text, spans).tolist() == expected

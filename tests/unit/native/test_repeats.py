@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from compressor.native import load_kernel
-from compressor.pipeline.repeated_sentences import MAX_POSTINGS, compare_pairs
+from compressor.pipeline.repeated_sentences import MAX_POSTINGS, compare_pairs, compare_terms, find_exact
 from support.property_tests import given, settings, st
 from support.reasoning_traces import SAMPLES, UNSEEN
 
@@ -30,6 +30,8 @@ def same(units: list[list[int]], vocabulary: int, rng: random.Random, share: flo
     labels = np.array([rng.randrange(max(1, vocabulary)) for _ in range(vocabulary)], np.int32)
     exactness = np.array([rng.choice([0, 0, 0, 1, 2]) for _ in range(vocabulary)], np.uint8)
     arguments = (tokens, ends, which, overlaps, labels, exactness, rng.choice([1, 2, MAX_POSTINGS]))
+    found = NATIVE.find_exact(tokens, ends, which, exactness)
+    assert found.tolist() == find_exact(tokens, ends, which, exactness).tolist()
     expected = compare_pairs(*arguments)
     assert NATIVE.compare_pairs(*arguments) == expected
     return expected
@@ -67,3 +69,42 @@ def test_nothing_to_compare() -> None:
     assert same([[]], 0, random.Random(0)) == []
     assert same([[], [], []], 3, random.Random(0)) == []
     assert same([[0, 1]] * 3, 2, random.Random(0), 0.0) == []
+
+
+@settings(max_examples=300)
+@given(st.lists(st.lists(st.integers(0, 7), max_size=12), min_size=1, max_size=20), st.integers(0, 1 << 30))
+def test_terms_of_other_texts(units: list[list[int]], seed: int) -> None:
+    assert NATIVE is not None
+    rng = random.Random(seed)
+    counts = [rng.choice([0, 1, 1, 1, 2, 3]) for _ in range(8)]
+    rows = np.array([rng.randrange(12) * 1000 for _ in range(sum(counts))], np.int32)
+    length = {term: rng.randint(1, 9) for term in range(0, 12_000, 1000)}
+    texts = [np.array([rng.randrange(14) * 1000 for _ in range(rng.randint(0, 30))], np.int32) for _ in range(3)]
+    arguments = (
+        np.array([token for unit in units for token in unit], np.int32),
+        np.cumsum([len(unit) for unit in units], dtype=np.int64),
+        np.array([i for i in range(len(units)) if rng.random() < 0.8], np.int64),
+        np.array(counts, np.int32),
+        rows,
+        np.array([length[term] for term in rows.tolist()], np.int32),
+        texts[: rng.randint(0, 3)],
+        rng.choice([0.5, 0.8, 1.0]),
+        rng.choice([1, 2, 4]),
+        4,
+    )
+    assert NATIVE.compare_terms(*arguments) == compare_terms(*arguments)
+
+
+def test_units_that_are_not_there_are_refused() -> None:
+    assert NATIVE is not None
+    tokens, ends, which = np.array([0, 1], np.int32), np.array([2], np.int64), np.array([0], np.int64)
+    kinds = np.zeros(2, np.uint8)
+    for arguments in (
+        (tokens, ends, which + 1, kinds),
+        (tokens, ends, which - 1, kinds),
+        (tokens, ends + 1, which, kinds),
+        (tokens - 1, ends, which, kinds),
+        (tokens, ends, which, kinds[:1]),
+    ):
+        with pytest.raises(ValueError):
+            NATIVE.find_exact(*arguments)

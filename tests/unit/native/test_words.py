@@ -71,7 +71,7 @@ def test_both_number_and_describe_the_same_words(texts: list[str], data: st.Data
     assert_same(python.words(every), native.words(every))
     assert_same(python.lower_ids(every), native.lower_ids(every))
     every = np.arange(len(python), dtype=np.int32)
-    for name in ("words", "kinds", "shapes", "terms", "term_rows", "lower_ids"):
+    for name in ("words", "kinds", "shapes", "terms", "term_rows", "term_sizes", "lower_ids"):
         assert_same(getattr(python, name)(every), getattr(native, name)(every))
     assert_same(python.term_texts(python.term_rows(every)[1]), native.term_texts(native.term_rows(every)[1]))
     for number, word in enumerate(python.words(every)):
@@ -118,7 +118,7 @@ def test_words_of_ranges_are_those_of_the_pattern(text: str) -> None:
 def test_numbers_of_another_vocabulary_are_an_error() -> None:
     _, native = both()
     far = np.array([5], np.int32)
-    for name in ("kinds", "shapes", "words", "terms", "term_rows", "lower_ids", "term_texts"):
+    for name in ("kinds", "shapes", "words", "terms", "term_rows", "term_sizes", "lower_ids", "term_texts"):
         with pytest.raises(IndexError):
             getattr(native, name)(far)
     with pytest.raises(IndexError):
