@@ -259,7 +259,14 @@ cdef int read_line(
             strip_heading(text, a, b, line)
             return 0
     if first == u'{' or first == u'(' or first == u'[':
-        line.kind = BRACKET if past_blanks(text, a + 1, b) == b else RARE
+        if past_blanks(text, a + 1, b) == b:
+            line.kind = BRACKET
+        elif first == u'[':
+            line.kind = RARE
+        elif is_row(text, a, b):
+            line.kind = ROW
+        else:
+            read_key(text, a, b, inside, line)
         return 0
     if closes(text, a, b):
         line.kind = CLOSE
@@ -388,6 +395,21 @@ cdef bint is_element(const Text& text, Place a, Place b) noexcept:
     i = past_blanks(text, i, b)
     c = within(text, i, b)
     return i == b or c == u'#' or c == u';' or c == u'/'
+
+
+cdef bint is_row(const Text& text, Place a, Place b) noexcept:
+    """The twin's `_ROW`, for a line that begins with a bracket."""
+    cdef Place e = b
+    cdef Py_UCS4 c
+    while e > a and is_blank(char_at(text, e - 1)):
+        e -= 1
+    c = char_at(text, e - 1)
+    if c == u',' or c == u';':
+        e -= 1
+        c = char_at(text, e - 1)
+    if e - a < 2 or (c != u'}' and c != u')' and c != u']'):
+        return False
+    return has_char(text, a, b, u':') or has_char(text, a, b, u'=') or has_char(text, a, b, u',')
 
 
 cdef bint is_comment(const Text& text, Place a, Place b) noexcept:

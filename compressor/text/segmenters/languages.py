@@ -172,13 +172,13 @@ _LOOKS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
             "cpp",
             r"^[ \t]*(?:#include <\w+>|namespace \w*|template ?<|using namespace|(?:public|private|protected):"
             r"|class \w+[^;:\n]*[{:]"
-            r"|[^\n]*\bstd::|[^\n]*\w+::\w+\([^\n]*\)[^\n]*\{)",
+            r"|(?=[^\n]*::)(?:[^\n]*\bstd::|[^\n]*\w::\w+\([^\n]*\)[^\n]*\{))",
         ),
         (
             "c",
             r"^[ \t]*(?:#(?:include [<\"]|define |ifn?def |endif)|(?:static |const |extern |inline "
             r"|unsigned )*(?:void|int|char|long|size_t|struct \w+) [*\w]+ ?[(\[=;]"
-            r"|typedef |[^\n]*\w->\w)",
+            r"|typedef |(?=[^\n]*->)[^\n]*\w->\w)",
         ),
     )
 )
@@ -204,7 +204,11 @@ def language_of(text: str, hint: str = "") -> str | None:
 
 def hint_language(hint: str) -> str | None:
     """The language that a hint names: a printed file, a media type, or the info string of a fence."""
-    hint = hint[:_HINT_LENGTH].strip()
+    return _hint_language(hint[:_HINT_LENGTH].strip()) if hint else None
+
+
+@lru_cache(maxsize=256)
+def _hint_language(hint: str) -> str | None:
     if not hint:
         return None
     if media := _MEDIA_TYPE.match(hint):
