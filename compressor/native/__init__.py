@@ -11,7 +11,7 @@ import os
 from types import ModuleType
 
 #: The kernels, by the names of their modules.
-KERNELS: tuple[str, ...] = ("code_rows", "content_lines", "numbered_lines", "record_lines")
+KERNELS: tuple[str, ...] = ("code_rows", "content_lines", "numbered_lines", "record_lines", "search_lines")
 _SWITCH = "COMPRESSOR_NATIVE"
 
 

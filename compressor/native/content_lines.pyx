@@ -4,8 +4,10 @@ The twin is `compressor.text.segmenters.content_lines`. Its patterns are tried o
 """
 
 from compressor.native.characters cimport (
-    Place, Text, char_at, is_ascii_letter, is_blank, is_digit, is_space, is_word, text_of,
+    Place, Text, begins_with, char_at, is_ascii_letter, is_blank, is_digit, is_space, is_word, line_end, past_blanks,
+    past_word, text_of,
 )
+from compressor.native.listing_marks cimport is_numbered, may_be_branch, may_be_path
 
 cdef enum:
     SHORT_WORD = 16  # no keyword is longer
@@ -38,9 +40,9 @@ def count_listed(list lines, object grep, object path, object ls, object tree):
         text = text_of(line)
         if (
             (may_be_match(text) and grep(line) is not None)
-            or (may_be_path(text) and path(line) is not None)
+            or (may_be_path(text, 0) and path(line) is not None)
             or (may_be_entry(text) and ls(line) is not None)
-            or (may_be_branch(text) and tree(line) is not None)
+            or (may_be_branch(text, 0) and tree(line) is not None)
         ):
             count += 1
     return count
@@ -48,20 +50,9 @@ def count_listed(list lines, object grep, object path, object ls, object tree):
 
 def count_numbered(list lines):
     """Returns how many lines are matches below the name of their file."""
-    cdef Place count = 0, i, k
-    cdef Text text
+    cdef Place count = 0
     for line in lines:
-        text = text_of(line)
-        i = past_blanks(text, 0)
-        if begins_with(text, i, "Line"):
-            k = past_blanks(text, i + 4)
-            if k > i + 4:
-                i = k
-        k = i
-        while is_digit(char_at(text, i)):
-            i += 1
-        if i > k and (char_at(text, i) == u':' or char_at(text, i) == u'-'):
-            count += 1
+        count += is_numbered(text_of(line), 0)
     return count
 
 
@@ -101,19 +92,67 @@ def count_statements(list lines, frozenset words, frozenset closing):
     return count
 
 
-cdef inline Place past_blanks(const Text& text, Place i) noexcept:
-    while is_blank(char_at(text, i)):
-        i += 1
-    return i
+def count_code_marks(str string, frozenset words, frozenset line_words):
+    """Returns how many signs of code a text has.
+
+    Args:
+        string: The text.
+        words: Keywords that begin a line of code.
+        line_words: Words that are a line of their own.
+    """
+    cdef Text text = text_of(string)
+    cdef Place start = 0, stop, end, head, count = 0
+    while start < text.size:
+        stop = line_end(text, start)
+        end = stop - (stop > start and char_at(text, stop - 1) == u'\r')
+        head = past_head(string, text, start, end, words, line_words)
+        count += head > start
+        count += has_tail(text, head, end)
+        start = stop + 1
+    return count
 
 
-cdef bint begins_with(const Text& text, Place i, str word) noexcept:
-    cdef Place k, n = len(word)
-    cdef Text wanted = text_of(word)
-    for k in range(n):
-        if char_at(text, i + k) != char_at(wanted, k):
-            return False
-    return i + n <= text.size
+cdef Place past_head(
+    str string, const Text& text, Place start, Place end, frozenset words, frozenset line_words
+) except -1:
+    """The end of the keyword that begins a line, or the line's start."""
+    cdef Place i = past_blanks(text, start), k
+    k = past_word(text, i)
+    if k == end and is_one_of(string, i, k, line_words):
+        return end
+    if is_digit(char_at(text, i)):
+        while is_digit(char_at(text, i)):
+            i += 1
+        i += char_at(text, i) == u':' or char_at(text, i) == u'|'
+        i = past_blanks(text, i)
+        k = past_word(text, i)
+    if begins_with(text, i, "self.") and is_word(char_at(text, i + 5)):
+        return i + 5
+    if begins_with(text, i, "#include") and not is_word(char_at(text, i + 8)):
+        return i + 8
+    return k if is_one_of(string, i, k, words) else start
+
+
+cdef bint has_tail(const Text& text, Place start, Place end) noexcept:
+    """Whether what follows `start` ends as a line of code does."""
+    cdef Py_UCS4 last, before
+    cdef Place i
+    if end <= start:
+        return False
+    last = char_at(text, end - 1)
+    if last == u';' or last == u'{' or last == u'}':
+        return True
+    if last == u':':
+        before = char_at(text, end - 2)
+        return end - 2 >= start and (before == u')' or before == u']' or is_word(before))
+    if last == u'o' or last == u'n':
+        i = end
+        while i > 0 and is_word(char_at(text, i - 1)):
+            i -= 1
+        return i >= start and (
+            (end - i == 2 and begins_with(text, i, "do")) or (end - i == 4 and begins_with(text, i, "then"))
+        )
+    return False
 
 
 cdef bint has_pair(const Text& text, Py_UCS4 a, Py_UCS4 b) noexcept:
@@ -179,24 +218,6 @@ cdef bint may_be_match(const Text& text) noexcept:
     return False
 
 
-cdef bint may_be_path(const Text& text) noexcept:
-    """Whether `PATH` may match: a folder's name or a slash, perhaps after a number, and none of some signs anywhere."""
-    cdef Place i = 0, k
-    cdef Py_UCS4 c
-    while is_digit(char_at(text, i)):
-        i += 1
-    if i:
-        k = past_blanks(text, i)
-        i = k if k > i else 0
-    c = char_at(text, i)
-    if is_ascii_letter(c) and char_at(text, i + 1) == u':':
-        return char_at(text, i + 2) == u'\\'
-    while is_word(c) or c == u'@' or c == u'.' or c == u'+' or c == u'-':
-        i += 1
-        c = char_at(text, i)
-    return c == u'/'
-
-
 cdef bint may_be_entry(const Text& text) noexcept:
     """Whether `LS` may match."""
     cdef Py_UCS4 c = char_at(text, 0), second = char_at(text, 1)
@@ -207,16 +228,6 @@ cdef bint may_be_entry(const Text& text) noexcept:
             or second == u't' or second == u'T'
         )
     )
-
-
-cdef bint may_be_branch(const Text& text) noexcept:
-    """Whether `TREE` may match: the first sign that is no line down begins a branch."""
-    cdef Place i = 0
-    cdef Py_UCS4 c = char_at(text, 0)
-    while is_blank(c) or c == 0xA0 or c == u'|' or c == 0x2502:
-        i += 1
-        c = char_at(text, i)
-    return c == 0x251C or c == 0x2514 or c == u'`' or c == u'+' or (c == u'-' and i > 0)
 
 
 cdef bint may_be_marked(const Text& text) noexcept:

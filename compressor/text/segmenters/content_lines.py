@@ -33,6 +33,18 @@ _STATEMENT = re.compile(
     rf"|(?:{'|'.join(_OPENING)})"
     r"\b[^\n]*[\w)\]}\"'$&@%!(\[{;:]$(?<![a-z] [a-z]{3}))"
 )
+#: Keywords that begin a line of code in the languages that `languages` knows, and words that are a line of their own.
+_CODE_WORDS = (
+    "def class import from return func fn fun val let const var my sub local module require public private package use"
+).split()
+_LINE_WORDS = "end fi done esac".split()
+#: What nearly every line of code in these languages ends or begins with.
+_CODE_MARKS = re.compile(
+    rf"[;{{}}]\r?$|[)\]\w]:\r?$|^[ \t]*(?:{'|'.join(_LINE_WORDS)})\r?$|\b(?:do|then)\r?$"
+    rf"|^[ \t]*(?:\d+[:|]?[ \t]*)?(?:{'|'.join(_CODE_WORDS)}|self\.|#include)\b",
+    re.M,
+)
+_code_words, _line_words = frozenset(_CODE_WORDS), frozenset(_LINE_WORDS)
 _opening, _closing = frozenset(_OPENING), frozenset(_CLOSING)
 _kernel = load_kernel("content_lines")
 
@@ -90,3 +102,10 @@ def count_statements(lines: list[str]) -> int:
     if _kernel is not None:
         return int(_kernel.count_statements(lines, _opening, _closing))
     return sum(1 for x in lines if _STATEMENT.match(x))
+
+
+def count_code_marks(text: str) -> int:
+    """Returns how many signs of code a text has: up to two a line."""
+    if _kernel is not None:
+        return int(_kernel.count_code_marks(text, _code_words, _line_words))
+    return len(_CODE_MARKS.findall(text))

@@ -55,8 +55,10 @@ def check(lines: list[str]) -> None:
     kernel, content_lines._kernel = content_lines._kernel, None
     try:
         assert found == [test(filled) for test in TESTS]
+        marks = content_lines.count_code_marks("\n".join(lines))
     finally:
         content_lines._kernel = kernel
+    assert content_lines.count_code_marks("\n".join(lines)) == marks
     assert leading_numbers(lines) == leading_numbers_slowly(lines)
     text = "\n".join(lines)
     starts, numbers = number_lines(text)
