@@ -5,6 +5,8 @@ from cpython.unicode cimport (
     Py_UNICODE_ISSPACE,
 )
 
+from libc.string cimport memchr
+
 ctypedef Py_ssize_t Place
 
 
@@ -75,6 +77,36 @@ cdef inline bint is_letter(Py_UCS4 c) noexcept:
 
 cdef inline Place line_end(const Text& text, Place i) noexcept:
     """The offset of the line feed at or after i, or the end of the text."""
+    cdef const char* found
+    if text.kind == 1 and i < text.size:
+        found = <const char*>memchr(<const char*>text.data + i, 10, text.size - i)
+        return text.size if found == NULL else found - <const char*>text.data
     while i < text.size and PyUnicode_READ(text.kind, text.data, i) != u'\n':
         i += 1
     return i
+
+
+cdef inline Place past_blanks(const Text& text, Place i) noexcept:
+    """The offset of the first character from i on that is no blank."""
+    while is_blank(char_at(text, i)):
+        i += 1
+    return i
+
+
+cdef inline Place past_word(const Text& text, Place i) noexcept:
+    """The end of the word that begins at i, or i."""
+    while is_word(char_at(text, i)):
+        i += 1
+    return i
+
+
+cdef inline bint begins_with(const Text& text, Place i, str word) noexcept:
+    """Whether a word stands at i."""
+    cdef Place k
+    cdef Text wanted = text_of(word)
+    if i + wanted.size > text.size:
+        return False
+    for k in range(wanted.size):
+        if char_at(text, i + k) != char_at(wanted, k):
+            return False
+    return True

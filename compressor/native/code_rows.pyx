@@ -3,7 +3,7 @@
 from libcpp.vector cimport vector
 
 from compressor.native.characters cimport (
-    Place, Text, char_at, is_ascii_letter, is_blank, is_space, is_word, line_end, text_of,
+    Place, Text, char_at, is_ascii_letter, is_blank, is_space, is_word, line_end, past_word, text_of,
 )
 
 cdef enum:
@@ -56,12 +56,6 @@ cdef void cut_rows(const Text& text, vector[Row]& rows) except *:
         if row.end >= text.size:
             break
         i = row.end + 1
-
-
-cdef Place past_word(const Text& text, Place i) noexcept:
-    while is_word(char_at(text, i)):
-        i += 1
-    return i
 
 
 cdef bint is_one_of(str string, Place a, Place b, frozenset words) except -1:
@@ -177,7 +171,7 @@ cdef void find_states(
     cdef size_t n
     cdef Py_UCS4 c
     cdef int turn, state
-    cdef bint has_break
+    cdef bint has_break, is_cut = False
     where.push_back(-1)
     states.push_back(0)
     if start:
@@ -231,9 +225,10 @@ cdef void find_states(
         elif c == u"'":
             end = past_character(text, i)
             has_break = True
-        elif c == u'`':
+        elif c == u'`' and not is_cut:
             end = past_template(text, i)
             has_break = True
+            is_cut = end == i  # then no later one ends
         if end == i:
             i += 1
             continue
@@ -278,7 +273,7 @@ cdef class Rows:
     cdef vector[Row] lines
     cdef object twin
     cdef list split
-    cdef frozenset closers, imports, heads, controls
+    cdef frozenset closers, imports, definers, heads, controls
     cdef int comment_flag, import_flag, signature_flag, header_flag, max_opener, short_docstring, long_statement
     cdef vector[Place] rows, parents, indents, closes
     cdef vector[int] flags
@@ -286,7 +281,8 @@ cdef class Rows:
     def __cinit__(self, str string, object twin):
         self.string, self.text, self.twin = string, text_of(string), twin
         self.split = None
-        self.closers, self.imports, self.heads, self.controls = twin.closers, twin.imports, twin.heads, twin.controls
+        self.closers, self.imports, self.definers = twin.closers, twin.imports, twin.definers
+        self.heads, self.controls = twin.heads, twin.controls
         self.comment_flag, self.import_flag = twin.comment_flag, twin.import_flag
         self.signature_flag, self.header_flag = twin.signature_flag, twin.header_flag
         self.max_opener, self.short_docstring = twin.max_opener, twin.short_docstring
@@ -377,6 +373,8 @@ cdef class Rows:
             word = self.string[a:i]
             if word in self.imports:
                 return self.import_flag
+            if word in self.definers:
+                return self.signature_flag
             if word in self.heads or (i - a == 1 and second == u'"') or word.lower() in self.heads:
                 return self.twin.head_flag(self.string[a:b])
             return 0

@@ -259,7 +259,14 @@ cdef int read_line(
             strip_heading(text, a, b, line)
             return 0
     if first == u'{' or first == u'(' or first == u'[':
-        line.kind = BRACKET if past_blanks(text, a + 1, b) == b else RARE
+        if past_blanks(text, a + 1, b) == b:
+            line.kind = BRACKET
+        elif first == u'[':
+            line.kind = RARE
+        elif is_row(text, a, b):
+            line.kind = ROW
+        else:
+            read_key(text, a, b, inside, line)
         return 0
     if closes(text, a, b):
         line.kind = CLOSE
@@ -388,6 +395,21 @@ cdef bint is_element(const Text& text, Place a, Place b) noexcept:
     i = past_blanks(text, i, b)
     c = within(text, i, b)
     return i == b or c == u'#' or c == u';' or c == u'/'
+
+
+cdef bint is_row(const Text& text, Place a, Place b) noexcept:
+    """The twin's `_ROW`, for a line that begins with a bracket."""
+    cdef Place e = b
+    cdef Py_UCS4 c
+    while e > a and is_blank(char_at(text, e - 1)):
+        e -= 1
+    c = char_at(text, e - 1)
+    if c == u',' or c == u';':
+        e -= 1
+        c = char_at(text, e - 1)
+    if e - a < 2 or (c != u'}' and c != u')' and c != u']'):
+        return False
+    return has_char(text, a, b, u':') or has_char(text, a, b, u'=') or has_char(text, a, b, u',')
 
 
 cdef bint is_comment(const Text& text, Place a, Place b) noexcept:
@@ -628,20 +650,25 @@ cdef Place past_bracket(const Text& text, Place i, Place b) noexcept:
 
 cdef bint separates(const Text& text, Place a, Place b, Place* separator, Place* after) noexcept:
     """Whether blanks and a separator stand at a; as many of the blanks as possible belong to the first."""
-    cdef Place i = past_blanks(text, a, b)
-    while i >= a:
-        after[0] = past_separator(text, i, b)
-        if after[0] > i:
-            separator[0] = i
+    cdef Place end = past_blanks(text, a, b), i
+    after[0] = past_separator(text, end, b)
+    if after[0] > end:
+        separator[0] = end
+        return True
+    if end - 2 >= a and char_at(text, end - 1) == u' ' and char_at(text, end - 2) == u' ':
+        if end < b and not is_space(char_at(text, end)):
+            separator[0], after[0] = end - 2, end
             return True
-        i -= 1
+    for i in range(end - 1, a - 1, -1):
+        if char_at(text, i) == u'\t':
+            separator[0], after[0] = i, i + 1
+            return True
     return False
 
 
 cdef Place past_separator(const Text& text, Place i, Place b) noexcept:
-    """The end of the separator at i, or i."""
+    """The end of the separator at i, or i, where no blank stands."""
     cdef Py_UCS4 c = within(text, i, b), second = within(text, i + 1, b)
-    cdef Place k
     if c == u':':
         if i + 1 == b or is_space(second):
             return i + 1
@@ -658,15 +685,6 @@ cdef Place past_separator(const Text& text, Place i, Place b) noexcept:
         if second == u'=':
             return i + 2 if within(text, i + 2, b) != u'=' else i
         return i + 1
-    if c == u'\t':
-        while within(text, i, b) == u'\t':
-            i += 1
-        return i
-    if c == u' ' and second == u' ':
-        k = i + 2
-        while within(text, k, b) == u' ':
-            k += 1
-        return k if k < b and not is_space(char_at(text, k)) else i
     return i
 
 

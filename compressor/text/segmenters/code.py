@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import re
 
-import numpy as np
-
 from compressor.text.segmenters.base import UnitFlag
 from compressor.text.segmenters.code_lines import rows_by_indentation
 from compressor.text.segmenters.code_rows import CodeRows
 from compressor.text.segmenters.code_tree_sitter import rows_by_syntax_tree
 from compressor.text.segmenters.languages import hint_language, looks_like
-from compressor.text.segmenters.lines import line_starts
+from compressor.text.segmenters.numbered_lines import number_lines, without_numbers
 from compressor.text.segmenters.span_layout import SpanLayout, build_layout
 
 MAX_PARSED_CHARS = 300_000  # larger inputs are divided by their lines
@@ -22,8 +20,6 @@ MAX_LINE_CHARS = 2000  # a file with longer lines is minified or data
 MIN_NUMBERED_LINES = 3  # shorter runs of numbered lines are not parsed
 MAX_UNIT_CHARS = 6000
 
-#: A line number as file viewers print it: `12:`, `   12\t`, `12| `, `12→`
-NUMBER = re.compile(r"[ \t]{0,8}(\d{1,7})(?::(?!\d)|\t|[ ]?[|│][ ]?|→)")
 _AROUND = re.compile(
     r"(?P<file>\[File: [^\n]*\]|(?:File|Path|Filename): [^\n]*|(?:Here's|Here is) the (?:result|content"
     r"|snippet)[^\n]*|#+ [\w./-]+\.\w+\s*$)"
@@ -44,29 +40,24 @@ def segment_code(text: str, hint: str = "") -> SpanLayout:
     """Divides source code into statements, and listings of code with line numbers into their runs."""
     if not text:
         return build_layout("code", "", [])
-    starts = line_starts(text)
-    numbers = _numbers(text, starts.tolist())
+    starts, numbers = number_lines(text)
     if text.startswith("[File: ") or (len(numbers) > 1 and sum(n >= 0 for n in numbers) * 2 >= len(numbers)):
-        return _window(text, hint, starts.tolist(), numbers)
+        return _window(text, hint, starts, numbers)
     rows = _rows(text, hint_language(hint) or looks_like(text))
-    return build_layout("code", text, starts[rows.rows], rows.parents, rows.flags, rows.closes, MAX_UNIT_CHARS)
+    return build_layout(
+        "code", text, [starts[row] for row in rows.rows], rows.parents, rows.flags, rows.closes, MAX_UNIT_CHARS
+    )
 
 
 def _rows(source: str, language: str | None) -> CodeRows:
     """The units of a piece of code, by rows: by syntax tree if it parses, else by indentation."""
     if language is not None and len(source) <= MAX_PARSED_CHARS and not source[:1].isspace():
-        longest = max(map(len, source.split("\n")))
-        rows = rows_by_syntax_tree(source, language) if longest <= MAX_LINE_CHARS else None
+        is_short = len(source) <= MAX_LINE_CHARS or max(map(len, source.split("\n"))) <= MAX_LINE_CHARS
+        rows = rows_by_syntax_tree(source, language) if is_short else None
         if rows is not None and rows.rows:
             rows.rows[0] = 0
             return rows
     return rows_by_indentation(source, language)
-
-
-def _numbers(text: str, starts: list[int]) -> list[int]:
-    """[lines] the number that each line begins with, or -1."""
-    match = NUMBER.match
-    return [int(m.group(1)) if (m := match(text, s)) else -1 for s in starts]
 
 
 def _window(text: str, hint: str, starts: list[int], numbers: list[int]) -> SpanLayout:
@@ -102,9 +93,7 @@ def _window(text: str, hint: str, starts: list[int], numbers: list[int]) -> Span
             closes += [-1] * (j - i)
             i = j
             continue
-        source = "\n".join(
-            [NUMBER.sub("", text[a:b].rstrip("\r\n"), count=1) for a, b in zip(starts[i:j], ends[i:j], strict=True)]
-        )
+        source = without_numbers(text, starts[i], ends[j - 1])
         rows = _rows(source, language or looks_like(source))
         base = len(units)
         units += [i + row for row in rows.rows]
@@ -112,7 +101,7 @@ def _window(text: str, hint: str, starts: list[int], numbers: list[int]) -> Span
         flags += rows.flags
         closes += [base + c if c >= 0 else -1 for c in rows.closes]
         i = j
-    return build_layout("code", text, np.array(starts, np.int32)[units], parents, flags, closes, MAX_UNIT_CHARS)
+    return build_layout("code", text, [starts[unit] for unit in units], parents, flags, closes, MAX_UNIT_CHARS)
 
 
 def _path(line: str) -> str:

@@ -78,6 +78,7 @@ class CodeLinePatterns:
     python_words: frozenset[str]
     brace_words: frozenset[str]
     imports: frozenset[str]
+    definers: frozenset[str]
     heads: frozenset[str]
     controls: frozenset[str]
     closers: frozenset[str]
@@ -115,7 +116,8 @@ PATTERNS = CodeLinePatterns(
     frozenset(_PYTHON_WORDS),
     frozenset(_BRACE_WORDS),
     frozenset(_IMPORTS),
-    frozenset(("from", "pub", "template", "function", "create", "alter", *_MODIFIERS, *_DEFINERS, *_BLOCKS)),
+    frozenset(("function", *_DEFINERS)),
+    frozenset(("from", "pub", "template", "create", "alter", *_MODIFIERS, *_BLOCKS)),
     frozenset(_CONTROLS),
     frozenset(_CLOSING_WORDS),
     _head_flag,

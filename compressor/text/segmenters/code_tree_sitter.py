@@ -166,7 +166,10 @@ def rows_by_syntax_tree(code: str, language: str) -> CodeRows | None:
 
 
 def _nesting(source: bytes) -> int:
-    """How deep brackets nest, those in strings included."""
+    """How deep brackets nest at most, those in strings included."""
+    opening = source.count(b"(") + source.count(b"[") + source.count(b"{")
+    if opening <= MAX_NESTING:
+        return opening
     return int(np.cumsum(_STEP[np.frombuffer(source, np.uint8)], dtype=np.int32).max(initial=0))
 
 

@@ -10,10 +10,18 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
-from compressor.text.segmenters.code import NUMBER
+from compressor.text.segmenters.content_lines import (
+    count_header_fields,
+    count_listed,
+    count_log_heads,
+    count_numbered,
+    count_statements,
+    count_tested,
+    markdown_marks,
+)
 from compressor.text.segmenters.languages import hint_language, language_of, media_content_type
-from compressor.text.segmenters.log import LOG_HEAD
-from compressor.text.segmenters.search_results import GREP, HEADING, LS, NUMBERED, PATH, TREE
+from compressor.text.segmenters.numbered_lines import leading_numbers
+from compressor.text.segmenters.search_results import HEADING
 from compressor.text.segmenters.table import is_table
 from compressor.text.segmenters.transcript import is_transcript
 
@@ -34,28 +42,9 @@ _FAILS = re.compile(
     r"|(?:[\w.$]+\.)?\w{0,60}(?:Error|Exception): [^\n]*\n\s+at )",
     re.M,
 )
-_TESTED = re.compile(
-    r"[^\n]{1,200} \.\.\. (?:ok|FAIL|FAILED|ERROR|skipped)\b|\S{1,200}::\S{1,200} (?:PASSED|FAILED|ERROR|SKIPPED)"
-    r"|(?:PASSED|FAILED|ERROR|SKIPPED)(?: \[\d+\])? \S+(?:::|\.py)|(?:PASS|FAIL)\s+\S+|\s+[✓✔√✕✗✘×] \S|ok +\d* ?- "
-    r"|not ok \d"
-    r"|\S{1,200}\.py [.sxXFE]+\s*(?:\[ *\d+%\])?\s*$|\s+at (?:\S{1,200} \()?\S{1,300}:\d+|\[INFO\] "
-)
-_MARKDOWN = re.compile(
-    r"(?P<strong>#{1,6} \S|```|~~~|[^\n]{0,200}\]\((?:https?://|#|/|\.))|(?P<weak>\s{0,3}(?:[-*+]|\d{1,2}\.) |>"
-    r"|[^\n]{0,120}\*\*\S)"
-)
 #: Marks that no programming language has: fences, links, and headings of several words after a blank line.
 _SURELY_MARKDOWN = re.compile(
     r"^ {0,3}(?:```|~~~)|\]\((?:https?://|\.{0,2}/|#)[^)\n]*\)|^\[[^\]\n]+\]: \S|(?:\A|\n\n)#{1,6} [^\n]+\n\n", re.M
-)
-#: A line of code in almost any language: it ends in a bracket or semicolon, assigns, or is a lone keyword.
-_STATEMENT = re.compile(
-    r"[ \t]*(?!(?:#|//|--|\*|/\*|%|\"|;))(?:[^\n]*(?:[;{(\[]|[)\w\"'\]] \{|\b(?:do|then)|\) ?:|[\])}],|=>|&&"
-    r"|\|\||\\)\r?$|[\])}]+[;,]?\r?$"
-    r"|(?:end|fi|done|esac|else|begin|endif|endfunction)\b[^\n]{0,20}$"
-    r"|(?:set|my|local|let|var|val|const|return|import|use|require|include|sub|proc|def|func|function!?|fun|fn|class|if"
-    r"|elsif|elif|elseif|unless|foreach|while|switch|case|call|puts|echo|print|printf|export|raise|throw|append|lappend)"
-    r"\b[^\n]*[\w)\]}\"'$&@%!(\[{;:]$(?<![a-z] [a-z]{3}))"
 )
 #: A line of running text that was wrapped at the margin, as in manual pages and RFCs.
 _WORDS = re.compile(
@@ -63,7 +52,6 @@ _WORDS = re.compile(
 )
 _HASH_LINE = re.compile(r"^[ \t]*#", re.M)
 _HASH_LINES = re.compile(r"^[ \t]*#[^\n]*(?:\n[ \t]*#[^\n]*)+", re.M)
-_HEADER_FIELD = re.compile(r"(?:From |[A-Z][A-Za-z]*(?:-[A-Z][A-Za-z]*)+: |(?:From|To|Cc|Date|Subject|Received): )")
 
 
 def detect_content_type(text: str, hint: str = "") -> str:
@@ -97,13 +85,13 @@ def detect_line_content_type(text: str, hint: str = "") -> str:
         return "html" if len(_TAG.findall(sample)) > 8 else "table" if is_table(sample, lines) else "prose"
     if ("@@" in sample or "\n+++ " in sample or "Index: " in sample) and _DIFF.search(sample):
         return "diff"
-    if sum(1 for x in lines if LOG_HEAD.match(x)) > 0.4 * n:
+    if count_log_heads(lines) > 0.4 * n:
         return "log"
-    if _FAILS.search(sample) or sum(1 for x in lines if _TESTED.match(x)) > max(2, 0.2 * n):
+    if _FAILS.search(sample) or count_tested(lines) > max(2, 0.2 * n):
         return "trace"
-    listed = sum(1 for x in lines if GREP.match(x) or PATH.match(x) or LS.match(x) or TREE.match(x))
+    listed = count_listed(lines)
     if listed and listed < n:  # ripgrep prints a path and, below it, the matches in that file
-        listed += sum(1 for x in lines if NUMBERED.match(x))
+        listed += count_numbered(lines)
     if listed > 0.5 * n or HEADING.match(lines[0]):
         return "search"
     if language is not None or sample.startswith("#!"):
@@ -111,12 +99,12 @@ def detect_line_content_type(text: str, hint: str = "") -> str:
     if _has_comments(sample):  # `#` begins a comment here, not a heading
         lines = [x for x in lines if not x.lstrip().startswith("#")] or lines
         n = len(lines)
-    if sum(1 for x in lines if _HEADER_FIELD.match(x)) > 0.2 * n and "\n\n" in sample:
+    if count_header_fields(lines) > 0.2 * n and "\n\n" in sample:
         return "prose"  # mail: the addresses in <> are no tags
-    marked = [m.lastgroup for x in lines if (m := _MARKDOWN.match(x))]
+    marked = markdown_marks(lines)
     if "</" in sample and len(_TAG.findall(sample)) > 0.5 * n and not _is_markdown(sample):
         return "html"
-    coded = sum(1 for x in lines if _STATEMENT.match(x))
+    coded = count_statements(lines)
     if marked.count("strong") > 1 and len(marked) > 0.15 * n and (coded < 0.3 * n or _is_markdown(sample)):
         return "markdown"
     if language_of(sample, hint):
@@ -156,7 +144,7 @@ def _is_markdown(sample: str) -> bool:
 
 def _is_window(lines: list[str]) -> bool:
     """Whether most lines begin with line numbers that count up by one, as file viewers print them."""
-    found = [int(m.group(1)) if (m := NUMBER.match(x)) else -1 for x in lines]
+    found = leading_numbers(lines)
     return sum(b == a + 1 > 0 for a, b in pairwise(found)) * 2 >= max(4, len(lines))
 
 

@@ -52,6 +52,8 @@ _FIELD_NAMES = frozenset(
 
 def segment_dialogue(text: str) -> RecordLayout | None:
     """Divides a transcript into turns, and long turns into sentences. Returns None if the text is not a transcript."""
+    if text.count(":") + text.count("：") + text.count("<") < MIN_TURNS:  # one of them stands at every name
+        return None
     where = line_starts(text).tolist()
     if len(where) < MIN_TURNS:
         return None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from compressor.text.segmenters.content_lines import count_code_marks
+
 _EXTENSIONS: dict[str, str] = {
     ext: name
     for name, exts in {
@@ -172,13 +174,13 @@ _LOOKS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
             "cpp",
             r"^[ \t]*(?:#include <\w+>|namespace \w*|template ?<|using namespace|(?:public|private|protected):"
             r"|class \w+[^;:\n]*[{:]"
-            r"|[^\n]*\bstd::|[^\n]*\w+::\w+\([^\n]*\)[^\n]*\{)",
+            r"|(?=[^\n]*::)(?:[^\n]*\bstd::|[^\n]*\w::\w+\([^\n]*\)[^\n]*\{))",
         ),
         (
             "c",
             r"^[ \t]*(?:#(?:include [<\"]|define |ifn?def |endif)|(?:static |const |extern |inline "
             r"|unsigned )*(?:void|int|char|long|size_t|struct \w+) [*\w]+ ?[(\[=;]"
-            r"|typedef |[^\n]*\w->\w)",
+            r"|typedef |(?=[^\n]*->)[^\n]*\w->\w)",
         ),
     )
 )
@@ -204,7 +206,11 @@ def language_of(text: str, hint: str = "") -> str | None:
 
 def hint_language(hint: str) -> str | None:
     """The language that a hint names: a printed file, a media type, or the info string of a fence."""
-    hint = hint[:_HINT_LENGTH].strip()
+    return _hint_language(hint[:_HINT_LENGTH].strip()) if hint else None
+
+
+@lru_cache(maxsize=256)
+def _hint_language(hint: str) -> str | None:
     if not hint:
         return None
     if media := _MEDIA_TYPE.match(hint):
@@ -238,14 +244,6 @@ _CONTENT_TYPES = {
 }  # fmt: skip
 
 
-#: What nearly every line of code in these languages ends or begins with; text without it is not examined.
-_CODELIKE = re.compile(
-    r"[;{}]\r?$|[)\]\w]:\r?$|^[ \t]*(?:end|fi|done|esac)\r?$|\b(?:do|then)\r?$"
-    r"|^[ \t]*(?:\d+[:|]?[ \t]*)?(?:def|class|import|from|return|func|fn|fun|val|let|const|var|my|sub|local"
-    r"|module|require|public|private|package|use"
-    r"|self\.|#include)\b",
-    re.M,
-)
 _BRACED = re.compile(r"^[^#\n]*(?:\)|\w|->|=>) ?\{[ \t]*\r?$", re.M)
 _LOOKED_AT = 2500  # characters
 #: A text without any of these words is not in the language; this is cheaper to test than the patterns.
@@ -277,7 +275,7 @@ def looks_like(text: str) -> str | None:
 @lru_cache(maxsize=256)
 def _guess(sample: str) -> str | None:
     lines = max(1, sample.count("\n") - sample.count("\n\n"))
-    if not sample.startswith(("#!", "<?php")) and len(_CODELIKE.findall(sample)) < 0.15 * lines:
+    if not sample.startswith(("#!", "<?php")) and count_code_marks(sample) < 0.15 * lines:
         return None
     scores = {
         name: len(pattern.findall(sample)) for name, pattern in _LOOKS if any(word in sample for word in _NEEDS[name])

@@ -7,7 +7,9 @@ reStructuredText fields and directives, git's and mail's headers by their common
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from compressor.native import load_kernel
 from compressor.text.segmenters.lines import line_starts
@@ -115,29 +117,28 @@ def read_record_lines(text: str, headings: bool = False) -> list[RecordLine]:
         )
         if lines is not None:
             return lines
-    return read_lines_slowly(text, headings)
+    return list(read_lines_slowly(text, headings))
 
 
-def looks_like_code(text: str, headings: bool = False) -> bool:
-    """Returns whether many of the first lines are statements rather than data."""
+def read_data_lines(text: str, headings: bool = False) -> list[RecordLine]:
+    """Reads all lines that are not blank; none if many of the first are statements rather than data."""
     if _kernel is not None:
-        verdict: bool | None = _kernel.looks_like_code(text, headings, CODE_SAMPLE, _read, is_rule, _STATEMENT_WORDS)
-        if verdict is not None:
-            return verdict
-    return are_statements(text, read_lines_slowly(text, headings, CODE_SAMPLE))
+        is_code: bool | None = _kernel.looks_like_code(text, headings, CODE_SAMPLE, _read, is_rule, _STATEMENT_WORDS)
+        if is_code is not None:
+            return [] if is_code else read_record_lines(text, headings)
+    lines = read_lines_slowly(text, headings)
+    first = list(islice(lines, CODE_SAMPLE))
+    return [] if are_statements(text, first) else [*first, *lines]
 
 
-def read_lines_slowly(text: str, headings: bool = False, most: int | None = None) -> list[RecordLine]:
-    """Reads the first `most` lines that are not blank, in Python."""
+def read_lines_slowly(text: str, headings: bool = False) -> Iterator[RecordLine]:
+    """Reads the lines that are not blank, in Python."""
     starts = line_starts(text).tolist()
-    out: list[RecordLine] = []
     blank = False
     depth = 0  # braces that are open
     ended = {m.group("what") for m in _END.finditer(text)}
     begun: list[str] = []  # what has begun and not ended
     for i, start in enumerate(starts):
-        if len(out) == most:
-            break
         end = starts[i + 1] if i + 1 < len(starts) else len(text)
         raw = text[start:end].rstrip("\r\n")
         body = raw.lstrip(" \t\ufeff")
@@ -157,9 +158,8 @@ def read_lines_slowly(text: str, headings: bool = False, most: int | None = None
             begun.append(line.value)
             line.kind = "open"
         depth = max(0, depth + (line.kind in ("open", "bracket")) - (line.kind == "close"))
-        out.append(line)
+        yield line
         blank = False
-    return out
 
 
 def _read(body: str, indent: int, inside: bool, headings: bool) -> RecordLine:

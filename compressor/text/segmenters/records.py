@@ -12,7 +12,7 @@ import numpy as np
 from compressor.text.segmenters.base import UnitFlag
 from compressor.text.segmenters.lines import Flags, Ints, flag_words
 from compressor.text.segmenters.record_layout import NodePieces, RecordLayout
-from compressor.text.segmenters.record_lines import looks_like_code, read_record_lines, record_kinds
+from compressor.text.segmenters.record_lines import read_data_lines, record_kinds
 from compressor.text.segmenters.record_tree import MIN_RULED, RecordTree, tree_of_lines
 from compressor.text.segmenters.sentences import sentence_pieces
 from compressor.text.segmenters.span_layout import length_splits
@@ -49,12 +49,12 @@ def segment_records(text: str, headings: bool = False) -> RecordLayout | None:
     if tree is None:
         if len(text) > 2 * SAMPLE_CHARS and not _may_be_fields(text, headings):
             return None
-        if looks_like_code(text, headings):
-            return None
-        lines = read_record_lines(text, headings)
+        lines = read_data_lines(text, headings)
         if len(lines) < MIN_LINES:
             return None
         tree = tree_of_lines(lines)
+        if len(_data(tree)) < MIN_LINES:
+            return None
         tree.find_records()
         if not _consists_of_fields(tree):
             return None
@@ -75,10 +75,13 @@ def _may_be_fields(text: str, headings: bool) -> bool:
     return sum(fields) >= MIN_SAMPLE_FIELDS * len(kinds) or 2 * sum(fields[:head]) >= head
 
 
+def _data(tree: RecordTree) -> list[int]:
+    """The nodes that are neither comments nor closing lines."""
+    return [i for i, kind in enumerate(tree.kinds) if kind not in ("comment", "close")]
+
+
 def _consists_of_fields(tree: RecordTree) -> bool:
-    data = [i for i, kind in enumerate(tree.kinds) if kind not in ("comment", "close")]
-    if len(data) < MIN_LINES:
-        return False
+    data = _data(tree)
     fields = sum(tree.kinds[i] != "text" for i in data)
     if fields >= MIN_FIELDS * len(data):
         rows = sum(tree.kinds[i] == "row" for i in data)

@@ -9,6 +9,7 @@ import re
 
 import numpy as np
 
+from compressor.native import load_kernel
 from compressor.text.segmenters.base import UnitFlag
 from compressor.text.segmenters.lines import line_starts, total_line
 from compressor.text.segmenters.span_layout import SpanLayout, build_layout
@@ -37,18 +38,44 @@ _LINE = re.compile(
     r"|(?P<noise>End of matches\b|--\s*\r?(?:\n|\Z)|\r?(?:\n|\Z))"
     r"|(?P<warn>(?:find|grep|ls|rg):\s))"
 )
-_FLAGS = {"head": int(UnitFlag.HEADER | UnitFlag.SUMMARY), "sum": int(UnitFlag.SUMMARY), "noise": int(UnitFlag.NOISE)}
+_FLAGS = {
+    "head": int(UnitFlag.HEADER | UnitFlag.SUMMARY),
+    "sum": int(UnitFlag.SUMMARY),
+    "noise": int(UnitFlag.NOISE),
+    "warn": int(UnitFlag.WARNING),
+    "heading": int(UnitFlag.HEADER),
+}
 #: A match below the name of its file.
 NUMBERED = re.compile(r"[ \t]*(?:Line[ \t]+)?\d+[:-]")
 
 
+_kernel = load_kernel("search_lines")
+
+
 def segment_search_results(text: str, hint: str = "") -> SpanLayout:
     """Divides search results or a listing into lines, under the file or folder they belong to."""
-    starts = line_starts(text)
-    where = starts.tolist()
+    starts, parents, flags = read_listing(text)
+    if (last := total_line(text, np.array(starts, np.int32))) >= 0:
+        flags[last], parents[last] = _FLAGS["sum"], -1
+    return build_layout("search", text, starts, parents, flags, max_chars=2000)
+
+
+def read_listing(text: str) -> tuple[list[int], list[int], list[int]]:
+    """Returns where each line begins, the line that it belongs to or -1, and its flags."""
+    if _kernel is None:
+        return read_listing_slowly(text)
+    found: tuple[list[int], list[int], list[int]] = _kernel.read_listing(
+        text, TREE.match, _LINE.match, PATH.match, _FLAGS
+    )
+    return found
+
+
+def read_listing_slowly(text: str) -> tuple[list[int], list[int], list[int]]:
+    """The same in Python."""
+    where = line_starts(text).tolist()
     n = len(where)
-    parents = np.full(n, -1, np.int32)
-    flags = np.zeros(n, np.uint16)
+    parents = [-1] * n
+    flags = [0] * n
     top = file = -1  # the `Found ...` line and the current heading
     folders: list[tuple[int, int]] = []  # (depth, unit) of the open branches of a tree
     for i, s in enumerate(where):
@@ -62,28 +89,26 @@ def segment_search_results(text: str, hint: str = "") -> SpanLayout:
             continue
         m = _LINE.match(text, s)
         kind = m.lastgroup if m else None
+        if kind is not None:
+            flags[i] = _FLAGS[kind]
         if kind == "head":
-            top, file, flags[i] = i, -1, _FLAGS["head"]
+            top, file = i, -1
             continue
         parents[i] = top
-        if kind == "warn":
-            flags[i] = UnitFlag.WARNING
-        elif kind is not None:
-            flags[i] = _FLAGS[kind]
+        if kind is not None and kind != "warn":
             if text[s] in "\r\n":
                 file = -1
             elif file >= 0:
                 parents[i] = file
-        elif file >= 0 and NUMBERED.match(text, s):
-            parents[i] = file
-        elif i + 1 < n and _heading(text, s, where[i + 1]):
-            file, flags[i] = i, UnitFlag.HEADER
-            folders = [(0, i)]
-        elif file >= 0 and text[where[file + 1] - 2 : where[file + 1] - 1] == ":":
-            parents[i] = file
-    if (last := total_line(text, starts)) >= 0:
-        flags[last], parents[last] = UnitFlag.SUMMARY, -1
-    return build_layout("search", text, starts, parents, flags, max_chars=2000)
+        elif kind is None:
+            if file >= 0 and NUMBERED.match(text, s):
+                parents[i] = file
+            elif i + 1 < n and _heading(text, s, where[i + 1]):
+                file, flags[i] = i, _FLAGS["heading"]
+                folders = [(0, i)]
+            elif file >= 0 and text[where[file + 1] - 2 : where[file + 1] - 1] == ":":
+                parents[i] = file
+    return where, parents, flags
 
 
 def _heading(text: str, at: int, following: int) -> bool:
