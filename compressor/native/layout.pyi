@@ -19,3 +19,6 @@ def tile(
 ) -> (
     tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.uint16], npt.NDArray[np.int32] | None] | None
 ): ...
+def lay_fragments(
+    fragments: list[str], parents: list[int], flags: list[int], columns: list[int]
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.uint16], npt.NDArray[np.int32]]: ...

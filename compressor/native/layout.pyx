@@ -1,7 +1,8 @@
 # cython: auto_pickle=False
 """Kernel of `compressor.text.segmenters.span_layout`: the arrays of a text tiled by units.
 
-Twins: `build_layout` without long units, and the scans for long lines and encoded data of `long_lines`.
+Twins: `build_layout` without long units, the scans for long lines and encoded data of `long_lines`, and `_lay_fragments`
+of `json`.
 """
 
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
@@ -209,3 +210,22 @@ def tile(
         _flag_array(marks),
         _int_array(mates) if has_mates else None,
     )
+
+
+def lay_fragments(list fragments not None, list parents not None, list flags not None, list columns not None):
+    """Returns the spans, parents, flags and columns of units that stand end to end, from the text of each unit.
+
+    Twin: `json._lay_fragments`.
+    """
+    cdef vector[int32_t] first, up, marks, cells
+    cdef Py_ssize_t n = len(fragments), i, at = 0
+    first.resize(n)
+    for i in range(n):
+        first[i] = <int32_t>at
+        at += len(<str?>fragments[i])
+    if at > 0x7FFFFFFF:
+        raise OverflowError("the text is too long")
+    _read_ints(parents, n, up)
+    _read_ints(flags, n, marks)
+    _read_ints(columns, n, cells)
+    return _span_array(first, <int32_t>at), _int_array(up), _flag_array(marks), _int_array(cells)

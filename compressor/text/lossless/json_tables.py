@@ -22,15 +22,20 @@ from json.encoder import encode_basestring_ascii as _quote_ascii
 from math import isfinite
 from typing import Any
 
+from compressor.native import load_kernel
 from compressor.text.lossless.json_style import JsonStyle, learn_json_style
 from compressor.text.lossless.json_values import NumberText, RepeatedKeys, canonical, load_json
 from compressor.text.lossless.table_detection import ABSENT, RecordTable, detect_table
 
 ABSENT_CELL = '"(absent)"'
 KEY_COLUMN = "(key)"
+NO_PLACE = ("{", f'"={KEY_COLUMN}')  # so begin the header entries of columns without a place in the rows
 MAX_DEPTH = 100
 WHITE_SPACE = " \t\r\n\ufeff"  # around a value; the last is the byte order mark
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
+_kernel = load_kernel("json_units")
+#: Writes the cells of columns, if the kernel is built.
+CELL_WRITER: Any = _kernel and _kernel.CellWriter(NumberText, ABSENT, ABSENT_CELL)
 _MISREAD = (AttributeError, IndexError, KeyError, TypeError, ValueError, RecursionError)
 
 
@@ -207,6 +212,9 @@ class TableWriter:
 
     def cells(self, column: list[Any]) -> list[str]:
         """Returns the cells of a column as JSON texts."""
+        if CELL_WRITER is not None:
+            texts: list[str] = CELL_WRITER.cells(column, self.quote, self.emit)
+            return texts
         return [ABSENT_CELL if v is ABSENT else self.emit(v) for v in column]
 
     def header(self, table: RecordTable) -> tuple[list[str], list[list[str]]]:
@@ -254,7 +262,7 @@ class TableWriter:
 
 def has_place(entry: str) -> bool:
     """Returns whether a header entry is of a column that has a place in the rows, or of an optional one."""
-    return not entry.startswith(("{", '"=(key)'))
+    return not entry.startswith(NO_PLACE)
 
 
 def _rows(names: list[str], columns: list[list[str]], height: int) -> list[str]:

@@ -17,8 +17,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from compressor.native import load_kernel
 from compressor.text.lossless.json_tables import (
     ABSENT_CELL,
+    CELL_WRITER,
+    KEY_COLUMN,
+    NO_PLACE,
     ParsedJson,
     TableWriter,
     encode_parsed,
@@ -43,7 +47,13 @@ MAX_SUMMARY_DEPTH = 2
 MANY_MEMBERS = 6  # in an object of this size, empty members are worth less than others if there are several
 SEVERAL_EMPTY = 3
 BULKY_CELL = 160  # mean characters from which a table's cells are too large to be kept or dropped whole
+EMPTY_TEXTS = ("null", '""', "[]", "{}")
+SAMPLED_CELLS = 40  # cells of a column that are looked at to tell whether it identifies the records
+MAX_IDENTITY_CHARS = 48  # mean characters of such a column
+MIN_IDENTITY = 0.5  # fraction of its cells that are ids
+MIN_NAMES = 0.8  # fraction of the first column's cells that are different
 _IDENTITY = re.compile(r'^"?[^"\s]*\d[^"\s]*"?$')
+_KEY_ENTRY = f'"{KEY_COLUMN}'
 _TROUBLE = ("error", "exception", "fail", "fatal", "denied", "traceback", "stderr")
 _UNTROUBLED = re.compile(r':(?:""|null|\[\]|\{\}|false|0|"0"|"ok"|"none"),$', re.I)
 _SUMMARY_KEY = re.compile(
@@ -60,21 +70,21 @@ class JsonLayout:
     def __init__(self, source: str, parsed: ParsedJson, segment: Callable[[str], SegmentedText]) -> None:
         self.source = source
         self.parsed = parsed
-        builder = _Builder(needs_ascii(source), segment)
-        self._quote = builder.emitter.quote
-        self._root = builder.node(parsed.value, "", (), 0)
-        ends = np.cumsum([len(f) for f in builder.fragments], dtype=np.int32)
+        emitter = TableWriter(needs_ascii(source), any_order=True)
+        builder = _Builder(emitter, segment) if _units is None else _units.UnitBuilder(_settings, emitter, segment)
+        self._quote = emitter.quote
+        self._root: Node = builder.node(parsed.value, "", (), 0)
         self.text = "".join(builder.fragments)
-        self.spans: Spans = (
-            np.stack([np.concatenate([[0], ends[:-1]]), ends], 1).astype(np.int32)
-            if len(ends)
-            else (np.zeros((0, 2), np.int32))
+        self.spans: Spans
+        self.parents: npt.NDArray[np.int32]
+        self.flags: npt.NDArray[np.uint16]
+        self._columns: npt.NDArray[np.int32]
+        self._column_names: list[str] = builder.column_names
+        lay = _lay_fragments if _layouts is None else _layouts.lay_fragments
+        self.spans, self.parents, self.flags, self._columns = lay(
+            builder.fragments, builder.parents, builder.flags, builder.columns
         )
-        self.parents: npt.NDArray[np.int32] = np.array(builder.parents, np.int32)
-        self.flags: npt.NDArray[np.uint16] = np.array(builder.flags, np.uint16)
-        self._columns: npt.NDArray[np.int32] = np.array(builder.columns, np.int32)
-        self._column_names = builder.column_names
-        _flag_trouble(builder.fragments, self.text, ends, self.flags)
+        _flag_trouble(builder.fragments, self.text, self.spans[:, 1], self.flags)
 
     @property
     def columns(self) -> npt.NDArray[np.int32]:
@@ -182,9 +192,20 @@ def _replace(value: Any, replacements: dict[str, str]) -> Any:
     return value
 
 
+def _lay_fragments(
+    fragments: list[str], parents: list[int], flags: list[int], columns: list[int]
+) -> tuple[Spans, npt.NDArray[np.int32], npt.NDArray[np.uint16], npt.NDArray[np.int32]]:
+    """Returns the spans, parents, flags and columns of units that stand end to end."""
+    ends = np.cumsum([len(f) for f in fragments], dtype=np.int32)
+    spans = np.zeros((len(ends), 2), np.int32)
+    spans[:, 1] = ends
+    spans[1:, 0] = ends[:-1]
+    return spans, np.array(parents, np.int32), np.array(flags, np.uint16), np.array(columns, np.int32)
+
+
 class _Builder:
-    def __init__(self, ascii_only: bool, segment: Callable[[str], SegmentedText]) -> None:
-        self.emitter = TableWriter(ascii_only, any_order=True)
+    def __init__(self, emitter: TableWriter, segment: Callable[[str], SegmentedText]) -> None:
+        self.emitter = emitter
         self.segment = segment
         self.fragments: list[str] = []
         self.parents: list[int] = []
@@ -252,7 +273,7 @@ class _Builder:
             elif isinstance(child, Group) and child.is_object and not _holds_long(v):
                 beside += [(str(c.step), c) for c in child.children if isinstance(c, Leaf)]
         for key, leaf in beside:
-            is_short = len(leaf.text) <= SHORT_VALUE and leaf.text not in ("null", '""', "[]", "{}")
+            is_short = len(leaf.text) <= SHORT_VALUE and leaf.text not in EMPTY_TEXTS
             if is_short and (len(beside) <= MAX_SUMMARY_MEMBERS or _SUMMARY_KEY.fullmatch(key)):
                 self.flags[leaf.unit] |= UnitFlag.SUMMARY
 
@@ -348,11 +369,13 @@ def _tiers(names: list[str], columns: list[list[str]], sizes: list[float]) -> li
     identity = []
     rest = []
     for c, cells in enumerate(columns):
-        sample = cells[:40]
-        exact = sum(1 for x in sample if _IDENTITY.match(x)) >= 0.5 * len(sample)
-        names_rows = not c and len(set(sample)) >= 0.8 * len(sample)
+        sample = cells[:SAMPLED_CELLS]
+        exact = sum(1 for x in sample if _IDENTITY.match(x)) >= MIN_IDENTITY * len(sample)
+        names_rows = not c and len(set(sample)) >= MIN_NAMES * len(sample)
         is_optional = names[c][0] == "["
-        if ((exact or names_rows) and sizes[c] <= 48 and not is_optional) or names[c].startswith('"(key)'):
+        if ((exact or names_rows) and sizes[c] <= MAX_IDENTITY_CHARS and not is_optional) or names[c].startswith(
+            _KEY_ENTRY
+        ):
             identity.append(c)
         else:
             rest.append(c)
@@ -408,3 +431,31 @@ def _locate_grid(
         tier = next((column_tier[rest[:k]] for k in range(len(rest), 0, -1) if rest[:k] in column_tier), None)
         if tier is not None:
             out[grid.units[tier][row]].append(span)
+
+
+_units, _layouts = load_kernel("json_units"), load_kernel("layout")
+_settings = _units and _units.UnitSettings(
+    cell_writer=CELL_WRITER,
+    types=(RepeatedKeys, Leaf, Text, Group, Grid),
+    detect_table=detect_table,
+    is_summary_key=_SUMMARY_KEY.fullmatch,
+    sizes=(
+        LONG_TEXT,
+        SHORT_LIST,
+        SHORT_ROW,
+        LONG_LIST,
+        SHORT_VALUE,
+        MAX_SUMMARY_MEMBERS,
+        MAX_SUMMARY_DEPTH,
+        MANY_MEMBERS,
+        SEVERAL_EMPTY,
+        BULKY_CELL,
+        SAMPLED_CELLS,
+        MAX_IDENTITY_CHARS,
+    ),
+    shares=(MIN_IDENTITY, MIN_NAMES),
+    flags=(int(UnitFlag.NOISE), int(UnitFlag.SUMMARY), int(UnitFlag.HEADER)),
+    empty_texts=EMPTY_TEXTS,
+    key_column=_KEY_ENTRY,
+    no_place=NO_PLACE,
+)

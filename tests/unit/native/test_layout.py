@@ -53,12 +53,12 @@ def check(text: str, rng: random.Random, n: int) -> None:
     closes = [rng.randrange(-1, n) for _ in range(n)]
     for max_chars in (1200, 0, 50):
         for given_flags, given_closes in ((None, None), (flags, closes), (flags, [-1] * n)):
-            arguments: list[Any] = [parents if given_flags else None, given_flags, given_closes]
-            twin = span_layout._split_and_tile("prose", text, starts, *arguments, max_chars=max_chars)
+            arguments: tuple[Any, Any, Any] = (parents if given_flags else None, given_flags, given_closes)
+            twin = span_layout._split_and_tile("prose", text, starts, *arguments, max_chars)
             kinds: list[Callable[[Any], Any]] = [list, tuple, lambda x: np.array(x, np.int32)]
             for kind in kinds:
-                values = [None if a is None else kind(a) for a in arguments]
-                found = by_kernel(text, kind(starts), *values, max_chars=max_chars)
+                up, marks, mates = (None if a is None else kind(a) for a in arguments)
+                found = by_kernel(text, kind(starts), up, marks, mates, max_chars)
                 if found is None:
                     assert not n or len(twin.spans) > n or max(map(len, text.split("\n"))) >= 200 or len(text) > 199
                 else:
