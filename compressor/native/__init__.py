@@ -11,7 +11,7 @@ import os
 from types import ModuleType
 
 #: The kernels, by the names of their modules.
-KERNELS: tuple[str, ...] = ("json_units", "layout", "sentences")
+KERNELS: tuple[str, ...] = ("json_units", "json_values", "layout", "sentences")
 _SWITCH = "COMPRESSOR_NATIVE"
 
 

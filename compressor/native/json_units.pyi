@@ -1,16 +1,13 @@
 from collections.abc import Callable
 from typing import Any
 
-class CellWriter:
-    def __init__(self, number_type: type[str], absent: object, absent_cell: str) -> None: ...
-    def cells(self, column: list[Any], quote: Callable[[str], str], emit: Callable[[Any], str]) -> list[str]: ...
+from compressor.native.json_values import ValueWriter
 
 class UnitSettings:
     def __init__(
         self,
-        cell_writer: CellWriter,
-        types: tuple[type, type, type, type, type],
-        detect_table: Callable[..., Any],
+        value_writer: ValueWriter,
+        types: tuple[type, type, type, type],
         is_summary_key: Callable[[str], object],
         sizes: tuple[int, ...],
         shares: tuple[float, float],

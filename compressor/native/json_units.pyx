@@ -1,7 +1,7 @@
 # cython: auto_pickle=False
 """Kernel of `compressor.text.segmenters.json`: the units of a JSON value.
 
-Twins: `_Builder` there, and `TableWriter.cells` for plain values. The values are those that Python's reader made.
+Twins: `_Builder` there, and the functions that it calls. The values are those that Python's reader made.
 """
 
 from cpython.unicode cimport (
@@ -13,58 +13,12 @@ from cpython.unicode cimport (
     PyUnicode_READ,
 )
 
-from libc.math cimport isfinite
+from compressor.native.json_values cimport ValueWriter, all_dicts
 
 
-cdef class CellWriter:
-    """Writes the cells of a table.
-
-    Args:
-        number_type: The type of numbers that are kept as text.
-        absent: The value of an absent cell.
-        absent_cell: How it is written.
-    """
-
-    cdef object number_type, absent
-    cdef str absent_cell
-
-    def __init__(self, number_type, absent, str absent_cell not None):
-        self.number_type, self.absent, self.absent_cell = number_type, absent, absent_cell
-
-    cdef str plain(self, value, quote):
-        """The JSON text of a value without members, or None for another one."""
-        if value is None:
-            return "null"
-        if value is True:
-            return "true"
-        if value is False:
-            return "false"
-        kind = type(value)
-        if kind is str:
-            return quote(value)
-        if kind is int or kind is float and isfinite(<double>value):
-            return repr(value)
-        if kind is self.number_type:
-            return str(value)
-        return None
-
-    def cells(self, list column not None, quote, emit):
-        """Returns the cells of a column as JSON texts. Twin: `TableWriter.cells`.
-
-        Args:
-            column: The values.
-            quote: Writes a string.
-            emit: Writes any value.
-        """
-        cdef list out = []
-        cdef str text
-        for value in column:
-            if value is self.absent:
-                out.append(self.absent_cell)
-                continue
-            text = self.plain(value, quote)
-            out.append(emit(value) if text is None else text)
-        return out
+cdef extern from "Python.h":
+    bint Py_EnterRecursiveCall(const char* where) except 1
+    void Py_LeaveRecursiveCall()
 
 
 cdef bint _is_identity(str cell):
@@ -89,21 +43,12 @@ cdef bint _is_identity(str cell):
     return has_digit
 
 
-cdef bint _all_dicts(values):
-    """Whether all values are objects."""
-    for value in values:
-        if type(value) is not dict:
-            return False
-    return True
-
-
 cdef class UnitSettings:
     """What is the same for all texts; made once, from the constants and types of the twin.
 
     Args:
-        cell_writer: Writes plain values.
-        types: RepeatedKeys, Leaf, Text, Group and Grid.
-        detect_table: Finds the table in a list of records.
+        value_writer: Writes plain values.
+        types: Leaf, Text, Group and Grid.
         is_summary_key: Matches the keys of members that sum up.
         sizes: LONG_TEXT, SHORT_LIST, SHORT_ROW, LONG_LIST, SHORT_VALUE, MAX_SUMMARY_MEMBERS, MAX_SUMMARY_DEPTH,
             MANY_MEMBERS, SEVERAL_EMPTY, BULKY_CELL, SAMPLED_CELLS, MAX_IDENTITY_CHARS.
@@ -114,8 +59,8 @@ cdef class UnitSettings:
         no_place: How header entries begin that have no place in the rows.
     """
 
-    cdef CellWriter cell_writer
-    cdef object repeated_keys, leaf, text, group, grid, detect_table, is_summary_key
+    cdef ValueWriter value_writer
+    cdef object leaf, text, group, grid, is_summary_key
     cdef Py_ssize_t long_text, short_list, short_row, long_list, short_value, max_summary_members, max_summary_depth
     cdef Py_ssize_t many_members, several_empty, bulky_cell, sampled_cells, max_identity_chars
     cdef double min_identity, min_names
@@ -125,9 +70,8 @@ cdef class UnitSettings:
 
     def __init__(
         self,
-        CellWriter cell_writer not None,
+        ValueWriter value_writer not None,
         tuple types not None,
-        detect_table,
         is_summary_key,
         tuple sizes not None,
         tuple shares not None,
@@ -136,9 +80,9 @@ cdef class UnitSettings:
         str key_column not None,
         tuple no_place not None,
     ):
-        self.cell_writer = cell_writer
-        self.repeated_keys, self.leaf, self.text, self.group, self.grid = types
-        self.detect_table, self.is_summary_key = detect_table, is_summary_key
+        self.value_writer = value_writer
+        self.leaf, self.text, self.group, self.grid = types
+        self.is_summary_key = is_summary_key
         (
             self.long_text,
             self.short_list,
@@ -161,7 +105,7 @@ cdef class UnitSettings:
         """Twin: `_is_long`."""
         if type(value) is list:
             return len(<list>value) >= self.long_list
-        return type(value) is dict and len(<dict>value) >= self.long_list and _all_dicts((<dict>value).values())
+        return type(value) is dict and len(<dict>value) >= self.long_list and all_dicts((<dict>value).values())
 
     cdef bint holds_long(self, value):
         """Twin: `_holds_long`."""
@@ -214,12 +158,12 @@ cdef class UnitBuilder:
     """
 
     cdef UnitSettings settings
-    cdef object quote, emitter, emit, segment
+    cdef object quote, emitter, segment
     cdef readonly list fragments, parents, flags, columns, column_names
 
     def __init__(self, UnitSettings settings not None, emitter, segment):
         self.settings, self.emitter, self.segment = settings, emitter, segment
-        self.quote, self.emit = emitter.quote, emitter.emit
+        self.quote = emitter.quote
         self.fragments, self.parents, self.flags, self.columns, self.column_names = [], [], [], [], []
 
     def node(self, value, str label not None, step, Py_ssize_t depth):
@@ -251,9 +195,8 @@ cdef class UnitBuilder:
         kind = type(value)
         if kind is str and len(<str>value) > s.long_text:
             return self._long_string(value, label, step)
-        if not value or (kind is not dict and kind is not list and kind is not s.repeated_keys):
-            text = s.cell_writer.plain(value, self.quote)
-            return self._leaf(label, step, self.emit(value) if text is None else text)
+        if not value or (kind is not dict and kind is not list and kind is not s.value_writer.repeated_keys):
+            return self._leaf(label, step, s.value_writer.write(value, self.emitter, self.quote))
         grid = self._grid(value, label, step)
         if grid is not None:
             return grid
@@ -261,11 +204,19 @@ cdef class UnitBuilder:
         if kind is list:
             if step != () and (text := self._short_list(value, s.short_row if type(step) is int else s.short_list)):
                 return s.leaf(label, step, self.unit(label + text, -1, 0, -1), text, len(<list>value))
-            for i in range(len(<list>value)):
-                children.append(self._node((<list>value)[i], "", i, s.max_summary_depth + 1))
+            Py_EnterRecursiveCall(" in the units of a JSON value")
+            try:
+                for i in range(len(<list>value)):
+                    children.append(self._node((<list>value)[i], "", i, s.max_summary_depth + 1))
+            finally:
+                Py_LeaveRecursiveCall()
             return s.group(label, step, False, children)
-        for key, inner in value.items():
-            children.append(self._node(inner, self.quote(key) + ":", key, depth + 1))
+        Py_EnterRecursiveCall(" in the units of a JSON value")
+        try:
+            for key, inner in value.items():
+                children.append(self._node(inner, self.quote(key) + ":", key, depth + 1))
+        finally:
+            Py_LeaveRecursiveCall()
         self._flag_members(value, children, depth)
         return s.group(label, step, True, children)
 
@@ -278,7 +229,7 @@ cdef class UnitBuilder:
             return None
         for inner in value:
             kind = type(inner)
-            if kind is dict or kind is list or kind is self.settings.repeated_keys:
+            if kind is dict or kind is list or kind is self.settings.value_writer.repeated_keys:
                 return None
             if kind is str:
                 size += len(<str>inner)
@@ -286,8 +237,7 @@ cdef class UnitBuilder:
             return None
         texts = []
         for inner in value:
-            text = self.settings.cell_writer.plain(inner, self.quote)
-            texts.append(self.emit(inner) if text is None else text)
+            texts.append(self.settings.value_writer.write(inner, self.emitter, self.quote))
         text = "[" + ",".join(texts) + "]"
         return text if len(text) <= max_chars else None
 
@@ -335,7 +285,7 @@ cdef class UnitBuilder:
         layout = self.segment(value)
         cdef list spans = layout.spans.tolist(), parents, span
         if not spans:
-            return self._leaf(label, step, self.emit(value))
+            return self._leaf(label, step, self.quote(value))
         cdef str text = layout.text
         for span in spans:
             self.fragments.append(text[span[0] : span[1]])
@@ -354,26 +304,26 @@ cdef class UnitBuilder:
         cdef str text, name
         kind = type(value)
         if kind is dict:
-            if len(<dict>value) < 2 or not _all_dicts((<dict>value).values()):
+            if len(<dict>value) < 2 or not all_dicts((<dict>value).values()):
                 return None
-            table = s.detect_table(value, True)
+            table = s.value_writer.detect_table(value, True)
             rows = [(key,) for key in <dict>value] if table is not None else []
         elif kind is list and type((<list>value)[0]) is list:
             flat, bounds = [], []
             for group in <list>value:
-                if type(group) is not list or not group or not _all_dicts(group):
+                if type(group) is not list or not group or not all_dicts(group):
                     return None
                 flat += <list>group
                 bounds.append(len(<list>group))
-            table = s.detect_table(flat, True)
+            table = s.value_writer.detect_table(flat, True)
             rows = []
             for g in range(len(bounds)):
                 for i in range(<Py_ssize_t>bounds[g]):
                     rows.append((g, i))
         elif kind is list:
-            if len(<list>value) < 2 or not _all_dicts(<list>value):
+            if len(<list>value) < 2 or not all_dicts(<list>value):
                 return None
-            table = s.detect_table(value, True)
+            table = s.value_writer.detect_table(value, True)
             rows = [(i,) for i in range(len(<list>value))] if table is not None else []
         else:
             return None
@@ -407,7 +357,7 @@ cdef class UnitBuilder:
             else:
                 cells.append([",".join(row) for row in zip(*[columns[<Py_ssize_t>c] for c in tier])])
             self.column_names.append(" ".join([optional[<Py_ssize_t>c] or names[<Py_ssize_t>c] for c in tier]))
-        cdef str absent = s.cell_writer.absent_cell
+        cdef str absent = s.value_writer.absent_cell
         for r in range(height):
             parent = header
             for t in range(width):

@@ -530,8 +530,8 @@ cdef class WordFinder:
             self.starts.push_back(start)
             self.sizes.push_back(len(<bytes>word))
 
-    def offsets(self, str low not None):
-        """Returns where the words stand in a text in lower case: each word's first place on every line."""
+    def offsets(self, str low not None, bint every=False):
+        """Returns where the words stand in a text in lower case: each word's first place on every line, or `every`."""
         cdef Text t = _read(low)
         cdef Size i, k, size
         cdef int number
@@ -554,6 +554,6 @@ cdef class WordFinder:
                 while k < size and _at(t, i + k) == <Py_UCS4>word[k]:
                     k += 1
                 if k == size:
-                    found |= <uint64_t>1 << number
+                    found |= <uint64_t>(not every) << number
                     out.append(i)
         return out

@@ -20,9 +20,9 @@ import numpy.typing as npt
 from compressor.native import load_kernel
 from compressor.text.lossless.json_tables import (
     ABSENT_CELL,
-    CELL_WRITER,
     KEY_COLUMN,
     NO_PLACE,
+    VALUE_WRITER,
     ParsedJson,
     TableWriter,
     encode_parsed,
@@ -338,13 +338,23 @@ def _flag_trouble(fragments: list[str], text: str, ends: npt.NDArray[np.int32], 
     low = text.lower()
     if len(low) != len(text):  # a few capitals have a longer lower case
         return
+    for unit in {int(ends.searchsorted(at, side="right")) for at in _find_trouble(low, ends)}:
+        if not _UNTROUBLED.search(fragments[unit]):
+            flags[unit] |= UnitFlag.ERROR
+
+
+def _find_trouble(low: str, ends: npt.NDArray[np.int32]) -> list[int]:
+    """Returns where the words of failure stand in a text in lower case; at least each word's first place in a unit."""
+    if _trouble_finder is not None:
+        every: list[int] = _trouble_finder.offsets(low, True)
+        return every
+    out: list[int] = []
     for word in _TROUBLE:
         at = low.find(word)
         while at >= 0:
-            unit = int(np.searchsorted(ends, at, side="right"))
-            if not _UNTROUBLED.search(fragments[unit]):
-                flags[unit] |= UnitFlag.ERROR
-            at = low.find(word, int(ends[unit]))
+            out.append(at)
+            at = low.find(word, int(ends[int(ends.searchsorted(at, side="right"))]))
+    return out
 
 
 def _split_header(entries: list[str], names: list[str]) -> tuple[list[str], list[str], list[tuple[str, ...]]]:
@@ -433,11 +443,11 @@ def _locate_grid(
             out[grid.units[tier][row]].append(span)
 
 
-_units, _layouts = load_kernel("json_units"), load_kernel("layout")
+_units, _layouts, _sentences = load_kernel("json_units"), load_kernel("layout"), load_kernel("sentences")
+_trouble_finder = _sentences and _sentences.WordFinder(_TROUBLE)
 _settings = _units and _units.UnitSettings(
-    cell_writer=CELL_WRITER,
-    types=(RepeatedKeys, Leaf, Text, Group, Grid),
-    detect_table=detect_table,
+    value_writer=VALUE_WRITER,
+    types=(Leaf, Text, Group, Grid),
     is_summary_key=_SUMMARY_KEY.fullmatch,
     sizes=(
         LONG_TEXT,
