@@ -1,7 +1,8 @@
 # cython: auto_pickle=False
 """Kernel of `compressor.text.segmenters.span_layout`: the arrays of a text tiled by units.
 
-Twins: `build_layout` without long units, and the scans for long lines and encoded data of `long_lines`.
+Twins: `build_layout` without long units, the scans for long lines and encoded data of `long_lines`, and `_lay_fragments`
+of `json`.
 """
 
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
@@ -79,7 +80,7 @@ cdef bint _has_long_line(str text, Py_ssize_t a, Py_ssize_t b, Py_ssize_t longes
 
 
 cdef bint _read_ints(object source, Py_ssize_t size, vector[int32_t]& out) except False:
-    """Copies `size` integers from a list, a tuple or an array of int32; raises ValueError for anything else."""
+    """Copies `size` integers from a list, a tuple or an array of int32 or uint16; raises ValueError for others."""
     cdef Py_ssize_t i
     cdef Py_buffer view
     out.resize(size)
@@ -97,10 +98,16 @@ cdef bint _read_ints(object source, Py_ssize_t size, vector[int32_t]& out) excep
         return True
     PyObject_GetBuffer(source, &view, PyBUF_FORMAT | PyBUF_ND)
     try:
-        if view.ndim != 1 or view.shape[0] != size or view.itemsize != 4 or view.format[0] not in (b"i", b"l"):
-            raise ValueError("not an array of int32")
-        for i in range(size):
-            out[i] = (<int32_t*>view.buf)[i]
+        if view.ndim != 1 or view.shape[0] != size:
+            raise ValueError("lengths differ")
+        if view.itemsize == 4 and view.format[0] in (b"i", b"l"):
+            for i in range(size):
+                out[i] = (<int32_t*>view.buf)[i]
+        elif view.itemsize == 2 and view.format[0] == b"H":
+            for i in range(size):
+                out[i] = (<uint16_t*>view.buf)[i]
+        else:
+            raise ValueError("not an array of int32 or uint16")
     finally:
         PyBuffer_Release(&view)
     return True
@@ -209,3 +216,36 @@ def tile(
         _flag_array(marks),
         _int_array(mates) if has_mates else None,
     )
+
+
+def lay_fragments(list fragments not None, list parents not None, list flags not None, list columns not None):
+    """Returns the spans, parents, flags and columns of units that stand end to end, from the text of each unit.
+
+    Twin: `json._lay_fragments`.
+    """
+    cdef vector[int32_t] first, up, marks, cells
+    cdef Py_ssize_t n = len(fragments), i, at = 0
+    first.resize(n)
+    for i in range(n):
+        first[i] = <int32_t>at
+        at += len(<str?>fragments[i])
+    if at > 0x7FFFFFFF:
+        raise OverflowError("the text is too long")
+    _read_ints(parents, n, up)
+    _read_ints(flags, n, marks)
+    _read_ints(columns, n, cells)
+    return _span_array(first, <int32_t>at), _int_array(up), _flag_array(marks), _int_array(cells)
+
+
+def line_starts(str text not None):
+    """Returns the offsets at which lines begin. Twin: `lines.line_starts`."""
+    cdef vector[int32_t] starts
+    cdef Py_ssize_t at = 0, size = PyUnicode_GET_LENGTH(text)
+    if size > 0x7FFFFFFF:
+        raise OverflowError("the text is too long")
+    while at < size:
+        starts.push_back(<int32_t>at)
+        at = PyUnicode_FindChar(text, 10, at, size, 1) + 1
+        if at <= 0:
+            break
+    return _int_array(starts)

@@ -125,6 +125,70 @@ cdef class WordSet:
         return False
 
 
+cdef class WordFinder:
+    """Finds up to 64 words anywhere in a text. Twin: `lines.word_offsets`.
+
+    Two tables by the first letter, of the second letters' last six bits and of the words, reject most places at once.
+    """
+
+    cdef uint64_t second[128]
+    cdef vector[int] numbers[128]
+    cdef vector[const char*] starts
+    cdef vector[Size] sizes
+    cdef list words
+
+    def __init__(self, tuple words not None):
+        cdef const char* start
+        cdef unsigned char letter
+        if len(words) > 64:
+            raise ValueError("at most 64 words")
+        for i in range(128):
+            self.second[i] = 0
+        self.words = [word.encode("ascii") for word in words]
+        for word in self.words:
+            if len(word) < 2 or b"\n" in word:
+                raise ValueError("words have at least two characters and no line feed")
+            start = <const char*>(<bytes>word)
+            letter = <unsigned char>start[0]
+            self.second[letter] |= <uint64_t>1 << (<unsigned char>start[1] & 63)
+            self.numbers[letter].push_back(<int>self.starts.size())
+            self.starts.push_back(start)
+            self.sizes.push_back(len(<bytes>word))
+
+    def offsets(self, str low not None, bint every=False):
+        """Returns where the words stand in a text in lower case: each word's first place on every line, or `every`."""
+        cdef vector[Size] found = self.find(low, every)
+        return found
+
+    cdef vector[Size] find(self, str low, bint every):
+        """The same, in ascending order."""
+        cdef Text t = _read(low)
+        cdef Size i, k, size
+        cdef int number
+        cdef Py_UCS4 c
+        cdef const char* word
+        cdef uint64_t found = 0
+        cdef vector[Size] out
+        for i in range(t.size - 1):
+            c = _at(t, i)
+            if c == u"\n":
+                found = 0
+                continue
+            if c >= 128 or not self.second[c] >> (<uint64_t>_at(t, i + 1) & 63) & 1:
+                continue
+            for number in self.numbers[c]:
+                word, size = self.starts[number], self.sizes[number]
+                if found >> number & 1 or i + size > t.size:
+                    continue
+                k = 1
+                while k < size and _at(t, i + k) == <Py_UCS4>word[k]:
+                    k += 1
+                if k == size:
+                    found |= <uint64_t>(not every) << number
+                    out.push_back(i)
+        return out
+
+
 cdef class SentenceReader:
     """Splits texts into sentences; made once, from the constants of the twins.
 
@@ -152,6 +216,8 @@ cdef class SentenceReader:
         header: The flag of a header.
         error: The flag of an error.
         warning: The flag of a warning.
+        trouble_words: Finds the words of errors and warnings.
+        rare_scripts: The first and last characters of scripts without stops, one pair after the other.
     """
 
     cdef CharSet stops, run_stops, marks, mark_runs, closers, mark_closers, bullets, line_ends, openers, head_letters
@@ -162,6 +228,8 @@ cdef class SentenceReader:
     cdef WordSet refers, openings
     cdef int min_referring, header, error, warning
     cdef double min_referring_share
+    cdef WordFinder trouble_words
+    cdef vector[Py_UCS4] rare_scripts
 
     def __init__(
         self,
@@ -188,6 +256,8 @@ cdef class SentenceReader:
         int header,
         int error,
         int warning,
+        WordFinder trouble_words not None,
+        str rare_scripts not None,
     ):
         self.stops, self.run_stops, self.marks = CharSet(stops), CharSet(run_stops), CharSet(marks)
         self.mark_runs, self.closers, self.mark_closers = CharSet(mark_runs), CharSet(closers), CharSet(mark_closers)
@@ -201,6 +271,9 @@ cdef class SentenceReader:
         self.head_match, self.head_letters, self.trouble_match = head_match, CharSet(head_letters), trouble_match
         self.min_referring, self.min_referring_share = fractions
         self.header, self.error, self.warning = header, error, warning
+        self.trouble_words = trouble_words
+        for letter in rare_scripts:
+            self.rare_scripts.push_back(letter)
 
     cdef Size _number_item(self, Text& t, Size i, Size limit) noexcept:
         """Where `(1) ` or `a. ` ends that begins at i, white space included; -1 if none does."""
@@ -379,8 +452,50 @@ cdef class SentenceReader:
             return i
         return -1
 
+    def divide(self, str text not None):
+        """Returns the starts, parents and flags of sentences, or None for a text that needs more than that.
+
+        Twin: `segment_prose`, for texts without openings of documents and without scripts that have no stops.
+        """
+        cdef Text t = _read(text)
+        cdef list starts, troubled = []
+        cdef vector[Size] words
+        cdef Size i = 0, n
+        cdef size_t k
+        cdef str low = text.lower()
+        if not t.size or self._has_opening(text, t) or self._has_rare_script(t):
+            return None
+        starts = self._starts(text)
+        n = len(starts)
+        words = self.trouble_words.find(low if len(low) == t.size else text, False)
+        for k in range(words.size()):
+            while i + 1 < n and <Size>starts[i + 1] <= words[k]:
+                i += 1
+            troubled.append(i)
+        parents, flags = self.heads(text, starts, set(), troubled)
+        return starts, parents, flags
+
+    cdef bint _has_rare_script(self, Text& t) noexcept:
+        """Whether a text has characters of scripts without stops. Twin: `_SCRIPTS_WITHOUT_STOPS.search`."""
+        cdef Size i
+        cdef size_t k
+        cdef Py_UCS4 c
+        if t.kind == 1:
+            return False
+        for i in range(t.size):
+            c = _at(t, i)
+            if c < self.rare_scripts[0]:
+                continue
+            for k in range(0, self.rare_scripts.size() - 1, 2):
+                if self.rare_scripts[k] <= c <= self.rare_scripts[k + 1]:
+                    return True
+        return False
+
     def starts(self, str text not None):
         """Returns the offsets at which sentences begin. Twin: `sentence_starts`."""
+        return self._starts(text)
+
+    cdef list _starts(self, str text):
         cdef Text t = _read(text)
         cdef Size line = 0, last = 0, whole, at = 0, end
         cdef Py_UCS4 c
@@ -419,6 +534,9 @@ cdef class SentenceReader:
     def has_opening(self, str text not None):
         """Returns whether a line begins with a word that opens a document."""
         cdef Text t = _read(text)
+        return self._has_opening(text, t)
+
+    cdef bint _has_opening(self, str text, Text& t):
         cdef Size at = 0
         while True:
             if self.openings.match(t, _skip_blanks(t, at, t.size), False):
@@ -498,62 +616,3 @@ cdef class SentenceReader:
             parents.append(parent)
             flags.append(flag)
         return parents, flags
-
-
-cdef class WordFinder:
-    """Finds up to 64 words anywhere in a text. Twin: `lines.word_offsets`.
-
-    Two tables by the first letter, of the second letters' last six bits and of the words, reject most places at once.
-    """
-
-    cdef uint64_t second[128]
-    cdef vector[int] numbers[128]
-    cdef vector[const char*] starts
-    cdef vector[Size] sizes
-    cdef list words
-
-    def __init__(self, tuple words not None):
-        cdef const char* start
-        cdef unsigned char letter
-        if len(words) > 64:
-            raise ValueError("at most 64 words")
-        for i in range(128):
-            self.second[i] = 0
-        self.words = [word.encode("ascii") for word in words]
-        for word in self.words:
-            if len(word) < 2 or b"\n" in word:
-                raise ValueError("words have at least two characters and no line feed")
-            start = <const char*>(<bytes>word)
-            letter = <unsigned char>start[0]
-            self.second[letter] |= <uint64_t>1 << (<unsigned char>start[1] & 63)
-            self.numbers[letter].push_back(<int>self.starts.size())
-            self.starts.push_back(start)
-            self.sizes.push_back(len(<bytes>word))
-
-    def offsets(self, str low not None):
-        """Returns where the words stand in a text in lower case: each word's first place on every line."""
-        cdef Text t = _read(low)
-        cdef Size i, k, size
-        cdef int number
-        cdef Py_UCS4 c
-        cdef const char* word
-        cdef uint64_t found = 0
-        cdef list out = []
-        for i in range(t.size - 1):
-            c = _at(t, i)
-            if c == u"\n":
-                found = 0
-                continue
-            if c >= 128 or not self.second[c] >> (<uint64_t>_at(t, i + 1) & 63) & 1:
-                continue
-            for number in self.numbers[c]:
-                word, size = self.starts[number], self.sizes[number]
-                if found >> number & 1 or i + size > t.size:
-                    continue
-                k = 1
-                while k < size and _at(t, i + k) == <Py_UCS4>word[k]:
-                    k += 1
-                if k == size:
-                    found |= <uint64_t>1 << number
-                    out.append(i)
-        return out

@@ -22,15 +22,18 @@ from json.encoder import encode_basestring_ascii as _quote_ascii
 from math import isfinite
 from typing import Any
 
+from compressor.native import load_kernel
 from compressor.text.lossless.json_style import JsonStyle, learn_json_style
 from compressor.text.lossless.json_values import NumberText, RepeatedKeys, canonical, load_json
 from compressor.text.lossless.table_detection import ABSENT, RecordTable, detect_table
 
 ABSENT_CELL = '"(absent)"'
 KEY_COLUMN = "(key)"
+NO_PLACE = ("{", f'"={KEY_COLUMN}')  # so begin the header entries of columns without a place in the rows
 MAX_DEPTH = 100
 WHITE_SPACE = " \t\r\n\ufeff"  # around a value; the last is the byte order mark
-_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
+_ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_kernel = load_kernel("json_values")
 _MISREAD = (AttributeError, IndexError, KeyError, TypeError, ValueError, RecursionError)
 
 
@@ -81,10 +84,15 @@ def is_too_deep(body: str) -> bool:
     """Returns whether brackets nest beyond MAX_DEPTH. Those inside strings count too, which errs on the safe side."""
     if body.count("[") + body.count("{") < MAX_DEPTH:
         return False
+    return _is_nested(body, MAX_DEPTH) if _kernel is None else _kernel.is_nested(body, MAX_DEPTH)
+
+
+def _is_nested(body: str, max_depth: int) -> bool:
+    """Returns whether brackets nest deeper than `max_depth`."""
     depth = 0
     for m in re.finditer(r"[\[{]|[\]}]", body):
         depth += 1 if m.group() in "[{" else -1
-        if depth > MAX_DEPTH:
+        if depth > max_depth:
             return True
     return False
 
@@ -112,8 +120,16 @@ def encode_value(value: Any, ascii_only: bool = False) -> str:
 
 
 def needs_ascii(text: str) -> bool:
-    """Returns whether a JSON text holds lone surrogates, which must stay escaped."""
-    return _SURROGATE.search(text) is not None
+    """Returns whether a JSON text holds surrogates, which must stay escaped."""
+    if ("\\ud" in text or "\\uD" in text) and _ESCAPED_SURROGATE.search(text):
+        return True
+    if text.isascii():
+        return False
+    try:
+        text.encode()  # many times as fast as to look at every character
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def encode(text: str) -> str | None:
@@ -167,6 +183,10 @@ def scalar(value: Any) -> str:
     return json.dumps(value)
 
 
+#: Writes values, if the kernel is built.
+VALUE_WRITER: Any = _kernel and _kernel.ValueWriter(NumberText, RepeatedKeys, detect_table, scalar, ABSENT, ABSENT_CELL)
+
+
 class TableWriter:
     """Writes values in the encoded form.
 
@@ -186,28 +206,40 @@ class TableWriter:
 
     def emit(self, value: Any) -> str:
         """Returns the JSON text of a value, with tables where they fit."""
+        text: str = self._write(value) if VALUE_WRITER is None else VALUE_WRITER.emit(value, self)
+        return text
+
+    def _write(self, value: Any) -> str:
+        """Does what `emit` does, without the kernel."""
         kind = type(value)
         if kind is str:
             return self.quote(value)
         if kind is dict:
             if table := detect_table(value, self.any_order):
                 return self._table(table)
-            return "{" + ",".join([f"{self.quote(k)}:{self.emit(v)}" for k, v in value.items()]) + "}"
+            return "{" + ",".join([f"{self.quote(k)}:{self._write(v)}" for k, v in value.items()]) + "}"
         if kind is list:
             if table := detect_table(value, self.any_order):
                 return self._table(table)
             if groups := self._groups(value):
                 return groups
-            return "[" + ",".join([self.emit(v) for v in value]) + "]"
+            return "[" + ",".join([self._write(v) for v in value]) + "]"
         if kind is NumberText:
             return str(value)
         if kind is RepeatedKeys:
-            return "{" + ",".join([f"{self.quote(k)}:{self.emit(v)}" for k, v in value.items()]) + "}"
+            return "{" + ",".join([f"{self.quote(k)}:{self._write(v)}" for k, v in value.items()]) + "}"
         return scalar(value)
 
     def cells(self, column: list[Any]) -> list[str]:
         """Returns the cells of a column as JSON texts."""
-        return [ABSENT_CELL if v is ABSENT else self.emit(v) for v in column]
+        if VALUE_WRITER is None:
+            return self._write_cells(column)
+        texts: list[str] = VALUE_WRITER.cells(column, self)
+        return texts
+
+    def _write_cells(self, column: list[Any]) -> list[str]:
+        """Does what `cells` does, without the kernel."""
+        return [ABSENT_CELL if v is ABSENT else self._write(v) for v in column]
 
     def header(self, table: RecordTable) -> tuple[list[str], list[list[str]]]:
         """Returns the header entries and, for each entry that varies by row, its cells as texts."""
@@ -254,7 +286,7 @@ class TableWriter:
 
 def has_place(entry: str) -> bool:
     """Returns whether a header entry is of a column that has a place in the rows, or of an optional one."""
-    return not entry.startswith(("{", '"=(key)'))
+    return not entry.startswith(NO_PLACE)
 
 
 def _rows(names: list[str], columns: list[list[str]], height: int) -> list[str]:

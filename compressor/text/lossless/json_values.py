@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from compressor.native import load_kernel
+
 MAX_INT_DIGITS = 19  # longer integers are kept as text: other readers would round them, and Python is slow to read them
 
 
@@ -49,8 +51,13 @@ def read_object(pairs: list[tuple[str, Any]]) -> dict[str, Any] | RepeatedKeys:
     return members if len(members) == len(pairs) else RepeatedKeys(pairs)
 
 
+_kernel = load_kernel("json_values")
+_reader = _kernel and _kernel.ValueReader(NumberText, RepeatedKeys, MAX_INT_DIGITS)
 DECODER = json.JSONDecoder(
-    parse_float=read_float, parse_int=read_int, parse_constant=NumberText, object_pairs_hook=read_object
+    parse_float=read_float,
+    parse_int=_reader.read_int if _reader else read_int,
+    parse_constant=NumberText,
+    object_pairs_hook=_reader.read_object if _reader else read_object,
 )
 
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+
+from compressor.native import load_kernel
 
 
 class _Absent:
@@ -74,7 +76,7 @@ def detect_table(value: Any, any_order: bool = False) -> RecordTable | None:
 
 def _of_records(records: Sequence[dict[str, Any]], any_order: bool) -> RecordTable | None:
     optional: frozenset[str] = frozenset()
-    split = _columns(records)
+    split = _split_columns(records)
     if split is None:
         ragged = _ragged_columns(records, any_order)
         if ragged is None:
@@ -91,7 +93,9 @@ def _of_records(records: Sequence[dict[str, Any]], any_order: bool) -> RecordTab
         flat_columns: list[list[Any]] = []
         changed = False
         for name, cells in zip(names, columns, strict=True):
-            inner = _columns(cells) if type(cells[0]) is dict and "." not in name and name not in optional else None
+            inner = (
+                _split_columns(cells) if type(cells[0]) is dict and "." not in name and name not in optional else None
+            )
             if inner is None or not all(inner[0]) or any("." in n for n in inner[0]):
                 flat_names.append(name)
                 flat_columns.append(cells)
@@ -116,6 +120,12 @@ def _columns(records: Sequence[Any]) -> tuple[list[str], list[list[Any]]] | None
     if all(type(r) is dict and list(r) == names for r in records):
         return names, [[r[n] for r in records] for n in names]
     return None
+
+
+_kernel = load_kernel("json_values")
+_split_columns: Callable[[Any], tuple[list[str], list[list[Any]]] | None] = (
+    _columns if _kernel is None else _kernel.split_columns
+)
 
 
 def _ragged_columns(

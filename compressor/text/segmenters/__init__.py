@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 from compressor.text.segmenters.base import SegmentedText
 from compressor.text.segmenters.content_type import detect_content_type, detect_line_content_type
@@ -52,45 +53,32 @@ def segment_text(text: str, hint: str = "") -> SegmentedText:
         return build_layout("prose", "", [])
     kind = detect_content_type(text, hint)
     if kind == "json":
-        from compressor.text.segmenters.json import json_layout
-
-        layout = json_layout(text, segment_text)
+        layout = _load("json", "json_layout")(text, segment_text)
         if layout is not None:
             return layout
     if "{" in text or "[" in text:
-        from compressor.text.segmenters.embedded_json import find_embedded_json
-
-        if json_parts := find_embedded_json(text):
-            from compressor.text.segmenters.composite_layout import composite_layout
-
-            return composite_layout(text, json_parts, segment_text)
+        if json_parts := _load("embedded_json", "find_embedded_json")(text):
+            composite: SegmentedText = _load("composite_layout", "composite_layout")(text, json_parts, segment_text)
+            return composite
     if kind == "json":
         kind = detect_line_content_type(text, hint)
     if kind == "table":
-        from compressor.text.segmenters.delimited_table import segment_delimited_table
-
-        if (clean := segment_delimited_table(text)) is not None:
+        if (clean := _load("delimited_table", "segment_delimited_table")(text)) is not None:
             return clean
     if kind in _MAY_BE_DIALOGUE:
-        from compressor.text.segmenters.dialogue import segment_dialogue
-
-        if (dialogue := segment_dialogue(text)) is not None:
+        if (dialogue := _load("dialogue", "segment_dialogue")(text)) is not None:
             return dialogue
     if kind in _MAY_BE_RECORDS and _records_are_possible(kind, text, hint):
-        from compressor.text.segmenters.records import segment_records
-
-        if (records := segment_records(text, headings=kind == "markdown")) is not None:
+        if (records := _load("records", "segment_records")(text, headings=kind == "markdown")) is not None:
             return records
-    return _segmenter(kind)(text, hint)
+    cut: SegmentedText = _load(*_SEGMENTERS[kind])(text, hint)
+    return cut
 
 
 @cache
-def _segmenter(kind: str) -> Callable[[str, str], SegmentedText]:
-    """Returns the function that divides texts of a content type; imports it on first use."""
-    module, function = _SEGMENTERS[kind]
-    found: Callable[[str, str], SegmentedText] = getattr(
-        importlib.import_module(f"compressor.text.segmenters.{module}"), function
-    )
+def _load(module: str, function: str) -> Callable[..., Any]:
+    """Returns a function of a segmenter; its module is imported on first use."""
+    found: Callable[..., Any] = getattr(importlib.import_module(f"compressor.text.segmenters.{module}"), function)
     return found
 
 
@@ -107,5 +95,10 @@ def segment_speech(text: str) -> SegmentedText:
     """Divides what a user or an agent says into sentences or, if it looks like markdown, into blocks of markdown."""
     if len(text) < MAX_SINGLE_UNIT_CHARS:
         return build_layout("prose", text, [0] if text else [])
-    is_markdown = "```" in text or "\n#" in text or text.startswith("#") or "\n|" in text
-    return _segmenter("markdown" if is_markdown else "prose")(text, "")
+    is_markdown = (  # a search for one character is several times as fast as one for two
+        ("`" in text and "```" in text)
+        or ("#" in text and ("\n#" in text or text[0] == "#"))
+        or ("|" in text and "\n|" in text)
+    )
+    cut: SegmentedText = _load(*_SEGMENTERS["markdown" if is_markdown else "prose"])(text)
+    return cut

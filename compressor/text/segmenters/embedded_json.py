@@ -21,9 +21,10 @@ MAX_UNMERGED = 24  # values with other text between them; more of them are lines
 TRIAL_VALUES = 32  # values after which the coverage is looked at for the first time
 MAX_TRIED_PLAIN = 8  # values in another notation after which plain JSON is not tried first any more
 MAX_BETWEEN_CHARS = 120  # text that may stand between the values of a stream
+# One class in front so that the scan runs at C speed.
 _START = re.compile(
-    r"""(?<![\w\])'"])(?:\{(?=\s*(?:["'}]|//|/\*))"""
-    r"""|\[(?=\s*(?:[\[\]{"'(]|-?\d[\d.eE+-]{0,40}\s*[,\]]|//|/\*|(?:true|false|null)\b|[A-Z][\w.]{0,80}\()))"""
+    r"""[{\[](?<![\w\])'"].)(?:(?<=\{)(?=\s*(?:["'}]|//|/\*))"""
+    r"""|(?<=\[)(?=\s*(?:[\[\]{"'(]|-?\d[\d.eE+-]{0,40}\s*[,\]]|//|/\*|(?:true|false|null)\b|[A-Z][\w.]{0,80}\()))"""
 )
 _JSONP = re.compile(r"[\w.$]*\(\s*$")
 _PAGE = re.compile(r"\s*<(?:!doctype html|html|head|body)\b", re.I)  # its scripts are not what it says
@@ -62,6 +63,8 @@ def find_embedded_json(text: str) -> list[JsonPart]:
         for group in _groups(text, values)
         if (part := _part(text, group)) is not None and part.end - part.start >= MIN_CHARS
     ]
+    if not parts:
+        return []
     if sum(p.end - p.start for p in parts) < MIN_COVERAGE * len(text.strip(WHITE_SPACE)) or _is_log(text, parts):
         return []
     return parts

@@ -20,6 +20,9 @@ import numpy.typing as npt
 from compressor.native import load_kernel
 from compressor.text.lossless.json_tables import (
     ABSENT_CELL,
+    KEY_COLUMN,
+    NO_PLACE,
+    VALUE_WRITER,
     ParsedJson,
     TableWriter,
     encode_parsed,
@@ -44,7 +47,13 @@ MAX_SUMMARY_DEPTH = 2
 MANY_MEMBERS = 6  # in an object of this size, empty members are worth less than others if there are several
 SEVERAL_EMPTY = 3
 BULKY_CELL = 160  # mean characters from which a table's cells are too large to be kept or dropped whole
+EMPTY_TEXTS = ("null", '""', "[]", "{}")
+SAMPLED_CELLS = 40  # cells of a column that are looked at to tell whether it identifies the records
+MAX_IDENTITY_CHARS = 48  # mean characters of such a column
+MIN_IDENTITY = 0.5  # fraction of its cells that are ids
+MIN_NAMES = 0.8  # fraction of the first column's cells that are different
 _IDENTITY = re.compile(r'^"?[^"\s]*\d[^"\s]*"?$')
+_KEY_ENTRY = f'"{KEY_COLUMN}'
 _TROUBLE = ("error", "exception", "fail", "fatal", "denied", "traceback", "stderr")
 _UNTROUBLED = re.compile(r':(?:""|null|\[\]|\{\}|false|0|"0"|"ok"|"none"),$', re.I)
 _SUMMARY_KEY = re.compile(
@@ -63,21 +72,21 @@ class JsonLayout:
     def __init__(self, source: str, parsed: ParsedJson, segment: Callable[[str], SegmentedText]) -> None:
         self.source = source
         self.parsed = parsed
-        builder = _Builder(needs_ascii(source), segment)
-        self._quote = builder.emitter.quote
-        self._root = builder.node(parsed.value, "", (), 0)
-        ends = np.cumsum([len(f) for f in builder.fragments], dtype=np.int32)
+        emitter = TableWriter(needs_ascii(source), any_order=True)
+        builder = _Builder(emitter, segment) if _units is None else _units.UnitBuilder(_settings, emitter, segment)
+        self._quote = emitter.quote
+        self._root: Node = builder.node(parsed.value, "", (), 0)
         self.text = "".join(builder.fragments)
-        self.spans: Spans = (
-            np.stack([np.concatenate([[0], ends[:-1]]), ends], 1).astype(np.int32)
-            if len(ends)
-            else (np.zeros((0, 2), np.int32))
+        self.spans: Spans
+        self.parents: npt.NDArray[np.int32]
+        self.flags: npt.NDArray[np.uint16]
+        self._columns: npt.NDArray[np.int32]
+        self._column_names: list[str] = builder.column_names
+        lay = _lay_fragments if _layouts is None else _layouts.lay_fragments
+        self.spans, self.parents, self.flags, self._columns = lay(
+            builder.fragments, builder.parents, builder.flags, builder.columns
         )
-        self.parents: npt.NDArray[np.int32] = np.array(builder.parents, np.int32)
-        self.flags: npt.NDArray[np.uint16] = np.array(builder.flags, np.uint16)
-        self._columns: npt.NDArray[np.int32] = np.array(builder.columns, np.int32)
-        self._column_names = builder.column_names
-        _flag_trouble(builder.fragments, self.text, ends, self.flags)
+        _flag_trouble(builder.fragments, self.text, self.spans[:, 1], self.flags)
 
     @property
     def columns(self) -> npt.NDArray[np.int32]:
@@ -203,9 +212,20 @@ def _replace(value: Any, replacements: dict[str, str]) -> Any:
     return value
 
 
+def _lay_fragments(
+    fragments: list[str], parents: list[int], flags: list[int], columns: list[int]
+) -> tuple[Spans, npt.NDArray[np.int32], npt.NDArray[np.uint16], npt.NDArray[np.int32]]:
+    """Returns the spans, parents, flags and columns of units that stand end to end."""
+    ends = np.cumsum([len(f) for f in fragments], dtype=np.int32)
+    spans = np.zeros((len(ends), 2), np.int32)
+    spans[:, 1] = ends
+    spans[1:, 0] = ends[:-1]
+    return spans, np.array(parents, np.int32), np.array(flags, np.uint16), np.array(columns, np.int32)
+
+
 class _Builder:
-    def __init__(self, ascii_only: bool, segment: Callable[[str], SegmentedText]) -> None:
-        self.emitter = TableWriter(ascii_only, any_order=True)
+    def __init__(self, emitter: TableWriter, segment: Callable[[str], SegmentedText]) -> None:
+        self.emitter = emitter
         self.segment = segment
         self.fragments: list[str] = []
         self.parents: list[int] = []
@@ -273,7 +293,7 @@ class _Builder:
             elif isinstance(child, Group) and child.is_object and not _holds_long(v):
                 beside += [(str(c.step), c) for c in child.children if isinstance(c, Leaf)]
         for key, leaf in beside:
-            is_short = len(leaf.text) <= SHORT_VALUE and leaf.text not in ("null", '""', "[]", "{}")
+            is_short = len(leaf.text) <= SHORT_VALUE and leaf.text not in EMPTY_TEXTS
             if is_short and (len(beside) <= MAX_SUMMARY_MEMBERS or _SUMMARY_KEY.fullmatch(key)):
                 self.flags[leaf.unit] |= UnitFlag.SUMMARY
 
@@ -338,13 +358,23 @@ def _flag_trouble(fragments: list[str], text: str, ends: npt.NDArray[np.int32], 
     low = text.lower()
     if len(low) != len(text):  # a few capitals have a longer lower case
         return
+    for unit in {int(ends.searchsorted(at, side="right")) for at in _find_trouble(low, ends)}:
+        if not _UNTROUBLED.search(fragments[unit]):
+            flags[unit] |= UnitFlag.ERROR
+
+
+def _find_trouble(low: str, ends: npt.NDArray[np.int32]) -> list[int]:
+    """Returns where the words of failure stand in a text in lower case; at least each word's first place in a unit."""
+    if _trouble_finder is not None:
+        every: list[int] = _trouble_finder.offsets(low, True)
+        return every
+    out: list[int] = []
     for word in _TROUBLE:
         at = low.find(word)
         while at >= 0:
-            unit = int(np.searchsorted(ends, at, side="right"))
-            if not _UNTROUBLED.search(fragments[unit]):
-                flags[unit] |= UnitFlag.ERROR
-            at = low.find(word, int(ends[unit]))
+            out.append(at)
+            at = low.find(word, int(ends[int(ends.searchsorted(at, side="right"))]))
+    return out
 
 
 def _split_header(entries: list[str], names: list[str]) -> tuple[list[str], list[str], list[tuple[str, ...]]]:
@@ -369,11 +399,13 @@ def _tiers(names: list[str], columns: list[list[str]], sizes: list[float]) -> li
     identity = []
     rest = []
     for c, cells in enumerate(columns):
-        sample = cells[:40]
-        exact = sum(1 for x in sample if _IDENTITY.match(x)) >= 0.5 * len(sample)
-        names_rows = not c and len(set(sample)) >= 0.8 * len(sample)
+        sample = cells[:SAMPLED_CELLS]
+        exact = sum(1 for x in sample if _IDENTITY.match(x)) >= MIN_IDENTITY * len(sample)
+        names_rows = not c and len(set(sample)) >= MIN_NAMES * len(sample)
         is_optional = names[c][0] == "["
-        if ((exact or names_rows) and sizes[c] <= 48 and not is_optional) or names[c].startswith('"(key)'):
+        if ((exact or names_rows) and sizes[c] <= MAX_IDENTITY_CHARS and not is_optional) or names[c].startswith(
+            _KEY_ENTRY
+        ):
             identity.append(c)
         else:
             rest.append(c)
@@ -429,3 +461,31 @@ def _locate_grid(
         tier = next((column_tier[rest[:k]] for k in range(len(rest), 0, -1) if rest[:k] in column_tier), None)
         if tier is not None:
             out[grid.units[tier][row]].append(span)
+
+
+_units, _layouts, _sentences = load_kernel("json_units"), load_kernel("layout"), load_kernel("sentences")
+_trouble_finder = _sentences and _sentences.WordFinder(_TROUBLE)
+_settings = _units and _units.UnitSettings(
+    value_writer=VALUE_WRITER,
+    types=(Leaf, Text, Group, Grid),
+    is_summary_key=_SUMMARY_KEY.fullmatch,
+    sizes=(
+        LONG_TEXT,
+        SHORT_LIST,
+        SHORT_ROW,
+        LONG_LIST,
+        SHORT_VALUE,
+        MAX_SUMMARY_MEMBERS,
+        MAX_SUMMARY_DEPTH,
+        MANY_MEMBERS,
+        SEVERAL_EMPTY,
+        BULKY_CELL,
+        SAMPLED_CELLS,
+        MAX_IDENTITY_CHARS,
+    ),
+    shares=(MIN_IDENTITY, MIN_NAMES),
+    flags=(int(UnitFlag.NOISE), int(UnitFlag.SUMMARY), int(UnitFlag.HEADER)),
+    empty_texts=EMPTY_TEXTS,
+    key_column=_KEY_ENTRY,
+    no_place=NO_PLACE,
+)

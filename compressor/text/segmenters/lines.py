@@ -16,7 +16,7 @@ Ints = npt.NDArray[np.int32]
 Flags = npt.NDArray[np.uint16]
 
 
-_kernel = load_kernel("sentences")
+_kernel, _layout = load_kernel("sentences"), load_kernel("layout")
 MAX_TOTAL_CHARS = 200  # a longer line is no total
 MIN_LINES_ABOVE = 3  # a line with fewer above it is no total
 #: A line that sums up a listing or says that there is more: `41 files changed`, `(showing 60 of 412)`.
@@ -52,6 +52,12 @@ def codepoints(text: str) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint32]:
 
 def line_starts(text: str) -> Ints:
     """Returns [lines] the offset of each line's first character. Only a line feed ends a line."""
+    starts: Ints = _find_lines(text) if _layout is None else _layout.line_starts(text)
+    return starts
+
+
+def _find_lines(text: str) -> Ints:
+    """Returns what `line_starts` does, without the kernel."""
     if not text:
         return np.zeros(0, np.int32)
     ends = np.flatnonzero(codepoints(text) == 10).astype(np.int32) + 1

@@ -10,15 +10,19 @@ import json
 import re
 from itertools import pairwise
 
+from compressor.caches import TwoGenerationCache
 from compressor.text.segmenters.content_type import detect_content_type
 from compressor.text.segmenters.log import LOG_HEAD
 
 MIN_CHARS = 800
 MAX_JSON_TRIES = 8  # places at which a JSON value is tried; each broken one costs a scan
 
+MAX_CACHE_BYTES = 4 << 20  # of texts whose pasted material is remembered
 MAX_LOG_CHARS = 8000  # characters that are looked at to tell a log
 
 Span = tuple[int, int]
+#: What was found in the texts that were looked at last; the same messages come with every call.
+_found: TwoGenerationCache[tuple[Span, ...]] = TwoGenerationCache(MAX_CACHE_BYTES)
 
 _FENCE = re.compile(r"^ {0,3}(```+|~~~+)([^\n`]*)$\n?", re.M)
 _TAGS = (
@@ -46,6 +50,15 @@ def find_pasted_content(text: str) -> list[Span]:
     """
     if len(text) < MIN_CHARS:
         return []
+    known = _found.get(text)
+    if known is None:
+        known = tuple(_find(text))
+        _found.put(text, known)
+    return list(known)
+
+
+def _find(text: str) -> list[Span]:
+    """Does what `find_pasted_content` does, without its memory."""
     found = _outermost(_fenced(text) + _tagged(text))
     found = _outermost(found + _documents(text) + _values(text, found))
     at = 0

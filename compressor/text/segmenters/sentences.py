@@ -84,7 +84,8 @@ _TROUBLE = re.compile(
 )
 _LINE_WORDS = re.compile(r"[ \t]*(\S{1,40})[ \t]+(\S{1,40})")
 _DIGITS = re.compile(r"\d+")
-_SCRIPTS_WITHOUT_STOPS = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]")
+_RARE_SCRIPTS = "\u0e00\u0eff\u1000\u109f\u1780\u17ff"  # the first and last characters of Thai and Lao, Burmese, Khmer
+_SCRIPTS_WITHOUT_STOPS = re.compile("[{}-{}{}-{}{}-{}]".format(*_RARE_SCRIPTS))
 
 
 def sentence_starts(text: str) -> list[int]:
@@ -232,6 +233,10 @@ def segment_prose(text: str, hint: str = "") -> SpanLayout:
     """
     if not text:
         return build_layout("prose", "", [])
+    if _reader is not None and (divided := _reader.divide(text)) is not None:
+        starts, parents, flags = divided
+        _flag_total(text, starts, flags)
+        return build_layout("prose", text, starts, parents, flags)
     starts = clause_cuts(text, sentence_starts(text))
     documents: set[int] = set()
     if _may_open_document(text):
@@ -260,9 +265,14 @@ def _heads(text: str, starts: list[int], documents: set[int]) -> tuple[list[int]
     troubled = sorted({bisect_right(starts, at) - 1 for at in word_offsets(text, _TROUBLE_WORDS)})
     find = _find_heads if _reader is None else _reader.heads
     parents, flags = find(text, starts, documents, troubled)
+    _flag_total(text, starts, flags)
+    return parents, flags
+
+
+def _flag_total(text: str, starts: list[int], flags: list[int]) -> None:
+    """Flags the last line if it sums up."""
     if (last := total_line(text, starts)) >= 0 and text[starts[last] - 1] == "\n":
         flags[last] |= UnitFlag.SUMMARY
-    return parents, flags
 
 
 def _find_heads(text: str, starts: list[int], documents: set[int], troubled: list[int]) -> tuple[list[int], list[int]]:
@@ -342,4 +352,6 @@ _reader = _kernel and _kernel.SentenceReader(
     header=int(UnitFlag.HEADER),
     error=int(UnitFlag.ERROR),
     warning=int(UnitFlag.WARNING),
+    trouble_words=_kernel.WordFinder(_TROUBLE_WORDS),
+    rare_scripts=_RARE_SCRIPTS,
 )

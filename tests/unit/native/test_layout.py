@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from compressor.native import load_kernel
-from compressor.text.segmenters import long_lines, span_layout
+from compressor.text.segmenters import lines, long_lines, span_layout
 from compressor.text.segmenters.span_layout import SpanLayout
 from support.property_tests import given, settings, st
 
@@ -53,12 +53,14 @@ def check(text: str, rng: random.Random, n: int) -> None:
     closes = [rng.randrange(-1, n) for _ in range(n)]
     for max_chars in (1200, 0, 50):
         for given_flags, given_closes in ((None, None), (flags, closes), (flags, [-1] * n)):
-            arguments: list[Any] = [parents if given_flags else None, given_flags, given_closes]
-            twin = span_layout._split_and_tile("prose", text, starts, *arguments, max_chars=max_chars)
+            arguments: tuple[Any, Any, Any] = (parents if given_flags else None, given_flags, given_closes)
+            twin = span_layout._split_and_tile("prose", text, starts, *arguments, max_chars)
             kinds: list[Callable[[Any], Any]] = [list, tuple, lambda x: np.array(x, np.int32)]
             for kind in kinds:
-                values = [None if a is None else kind(a) for a in arguments]
-                found = by_kernel(text, kind(starts), *values, max_chars=max_chars)
+                up, marks, mates = (None if a is None else kind(a) for a in arguments)
+                if isinstance(marks, np.ndarray) and rng.random() < 0.7:
+                    marks = marks.astype(np.uint16)
+                found = by_kernel(text, kind(starts), up, marks, mates, max_chars)
                 if found is None:
                     assert not n or len(twin.spans) > n or max(map(len, text.split("\n"))) >= 200 or len(text) > 199
                 else:
@@ -101,3 +103,11 @@ def test_a_finder_of_runs_finds_every_run() -> None:
                 text = "c" * before + "ab" * 5
                 text = text[: before + length] + "é"
                 assert finder.search(text) == (length >= size)
+
+
+@settings(max_examples=200)
+@given(st.one_of(st.text("a\n\r\u2028é日\U0001f600", max_size=40), st.text(st.characters(), max_size=60)))
+def test_lines_begin_where_the_twin_says(text: str) -> None:
+    found, twin = NATIVE.line_starts(text), lines._find_lines(text)  # type: ignore[union-attr]
+    assert found.dtype == twin.dtype
+    assert found.tolist() == twin.tolist()

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(NATIVE is None, reason="the kernel `sentences` i
 READER: Any = sentences._reader
 PARTS = [
     *".!?…؟۔।。！？\n\n\n\r\t  ()[]{}\"'“”‘’»「」|>#-*•_`:;,\xa0\u2028\u2010\xad\ud800\U0001f600",
-    *"aZéßİǅΣж日あ1٣²½",
+    *"aZéßİǅΣж日あ1٣²½ก်",
     *" It, Its, Their ,It's ,He ,Dr.,z. B.,e.g. ,1. ,12.,1990.,am 1. Mai,3) ,(b) ,[12] ,[3],## ,Note: ,A. B. ".split(
         ","
     ),
@@ -50,6 +50,13 @@ def check(text: str) -> None:
         found = lines._word_finder(words).offsets(low)
         assert sorted(found) == sorted(lines._find_words(low, words))
     if starts:
+        divided = READER.divide(text)
+        is_plain = not READER.has_opening(text) and sentences._SCRIPTS_WITHOUT_STOPS.search(text) is None
+        assert (divided is not None) == is_plain
+        if divided is not None:
+            places = lines.word_offsets(text, sentences._TROUBLE_WORDS)
+            units = sorted({bisect_right(starts, at) - 1 for at in places})
+            assert divided == (starts, *sentences._find_heads(text, starts, set(), units))
         troubled = sorted({bisect_right(starts, at) - 1 for at in range(0, len(text), 7)})
         for documents in (set[int](), set(starts[::3])):
             assert READER.heads(text, starts, documents, troubled) == sentences._find_heads(
