@@ -210,7 +210,9 @@ class MessageCompression:
         """Keeps what the budget buys, and opens more of the context to cuts as long as it does not fit."""
         # In ingest mode every earlier message stays; the last words of agent and user are enough to compare with.
         if self.mode == "ingest":
-            newest = (s.text for t in reversed(self.context.turns) for s in reversed(t.slots) if s.kind != "tool_result")
+            newest = (
+                s.text for t in reversed(self.context.turns) for s in reversed(t.slots) if s.kind != "tool_result"
+            )
             retained, question = tuple(islice(newest, MAX_RETAINED_BLOCKS))[::-1], self.query
         else:
             retained = tuple(b.text for b in working.blocks if b.priority > Priority.ASSISTANT)
@@ -318,7 +320,7 @@ class MessageCompression:
         if self.mode == "ingest" and self.context.history is not None and self.edits and not self.removed:
             # The caller's next context begins with these messages.
             first_changed = min(message for message, _ in self.edits)
-            return self.counter.count_context(read_changed(self.context, messages, first_changed))
+            return self.counter.count_context(read_changed(self.context, messages, first_changed)[1])
         changed = read_edited_turns(self.context, self.dialect, messages, self.edits, self.removed)
         if changed is None:
             is_lenient = any(turn.is_malformed for turn in self.context.turns)

@@ -32,7 +32,7 @@ from compressor.sessions.recall_tool import RecallTool
 from compressor.sessions.receipt import load_receipts
 from compressor.sessions.rollback import rollback_on_error
 from compressor.sessions.runtime import CompressorLike, SessionRuntime, check_tools
-from compressor.sessions.state import SessionCounters, SessionState
+from compressor.sessions.state import MessageRecord, SessionCounters, SessionState
 from compressor.sessions.usage_notes import ToolUse
 from compressor.storage.wrappers.scoped import ScopedStore
 from compressor.tokens import get_counter
@@ -487,6 +487,16 @@ class Conversation:
     def state(self) -> dict[str, Any]:
         """Returns everything that has to be kept, as JSON data."""
         return self._state.to_json()
+
+    @property
+    def records(self) -> list[MessageRecord]:
+        """Returns the records of the live messages. They are the conversation's own, and must not be changed."""
+        return self._state.records
+
+    @property
+    def state_header(self) -> dict[str, Any]:
+        """Returns the state without the records of its messages, as JSON data."""
+        return self._state.to_header_json()
 
     @property
     def has_changes(self) -> bool:

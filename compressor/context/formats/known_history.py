@@ -89,20 +89,20 @@ def read_context(
     return _read(messages, listed, tools, lenient, key, known, same)
 
 
-def read_changed(context: Context, messages: list[Any], first_changed: int) -> Context:
-    """Parses messages that begin with those of a context, and remembers them in the place of those.
+def read_changed(context: Context, messages: list[Any], first_changed: int) -> tuple[MessageFormat, Context]:
+    """Returns what `read_context` returns for messages that begin with those of a context, without looking at these.
 
     Args:
-        context: What `read_context` returned a moment ago.
+        context: What `read_context` returned. Nobody has written to its messages since.
         messages: The messages.
-        first_changed: The index of the first one that is another.
+        first_changed: The index of the first one that is another, or new.
 
     Raises:
         ContextError: The provider would reject the messages.
     """
     known: KnownHistory | None = context.history
     same = min(first_changed, len(known.copies)) if known is not None else 0
-    return _read(messages, messages, context.tools, False, _key(messages), known, same)[1]
+    return _read(messages, messages, context.tools, False, _key(messages), known, same)
 
 
 def forget_histories() -> None:
@@ -140,7 +140,8 @@ def _read(
         known = _remember(key, known, same, listed, formats)
     if before is None or len(read.turns) >= len(before.turns) or same < len(listed):
         known.reads[message_format.name] = read
-    return message_format, Context(messages, read.turns, message_format.name, tools, read.totals, known)
+    settled = read.settled[-1] if read.settled else 0
+    return message_format, Context(messages, read.turns, message_format.name, tools, read.totals, known, settled)
 
 
 def _parse(message_format: MessageFormat, messages: list[Any], before: ReadTurns | None, same: int) -> ReadTurns:
@@ -180,9 +181,7 @@ def _find(branches: tuple[KnownHistory, ...], messages: list[Any]) -> tuple[Know
     return best, most
 
 
-def _remember(
-    key: Any, known: KnownHistory | None, same: int, messages: list[Any], formats: list[int]
-) -> KnownHistory:
+def _remember(key: Any, known: KnownHistory | None, same: int, messages: list[Any], formats: list[int]) -> KnownHistory:
     copies = known.copies[:same] if known is not None else []
     size = known.size * same // len(known.copies) if known is not None and same else 0
     for message in messages[same:]:
