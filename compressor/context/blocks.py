@@ -11,9 +11,9 @@ from compressor.context.running_totals import totals_of
 from compressor.context.tool_rounds import open_tool_round
 
 #: Finds spans [start, end) of a text, in order and without overlaps.
-SpanFinder = Callable[[str], list[tuple[int, int]]]
+SpanFinder = Callable[[str], Sequence[tuple[int, int]]]
 #: The same for the text of a message whose index comes first.
-SlotSpanFinder = Callable[[int, str], list[tuple[int, int]]]
+SlotSpanFinder = Callable[[int, str], Sequence[tuple[int, int]]]
 
 
 class Priority(IntEnum):

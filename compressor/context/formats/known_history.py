@@ -6,6 +6,7 @@ calls and results are not complete, is read anew, with all messages behind it.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,8 +42,8 @@ class ReadTurns:
     """
 
     turns: list[Turn]
-    settled: list[int]
-    last_inputs: list[int]
+    settled: array[int]
+    last_inputs: array[int]
     totals: RunningTotals
 
 
@@ -58,7 +59,7 @@ class KnownHistory:
     """
 
     copies: list[Any]
-    formats: list[int]
+    formats: bytearray
     reads: dict[str, ReadTurns] = field(default_factory=dict)
     size: int = 0
 
@@ -120,7 +121,7 @@ def _read(
     same: int,
 ) -> tuple[MessageFormat, Context]:
     """Reads messages of which the first `same` are those of a known history."""
-    formats = known.formats[:same] if known is not None else []
+    formats = known.formats[:same] if known is not None else bytearray()
     state = formats[-1] if formats else ANY_FORMAT
     for message in listed[same:]:
         state = narrow_formats(state, message)
@@ -149,8 +150,7 @@ def _parse(message_format: MessageFormat, messages: list[Any], before: ReadTurns
     reused = before.settled[same - 1] if before is not None and same else 0
     if before is None or not reused:
         turns: list[Turn] = []
-        settled: list[int] = []
-        last_inputs: list[int] = []
+        settled, last_inputs = array("q"), array("q")
     elif reused == len(messages) == len(before.turns):
         return before
     else:
@@ -181,7 +181,7 @@ def _find(branches: tuple[KnownHistory, ...], messages: list[Any]) -> tuple[Know
     return best, most
 
 
-def _remember(key: Any, known: KnownHistory | None, same: int, messages: list[Any], formats: list[int]) -> KnownHistory:
+def _remember(key: Any, known: KnownHistory | None, same: int, messages: list[Any], formats: bytearray) -> KnownHistory:
     copies = known.copies[:same] if known is not None else []
     size = known.size * same // len(known.copies) if known is not None and same else 0
     for message in messages[same:]:
