@@ -11,9 +11,9 @@ from compressor.context.running_totals import totals_of
 from compressor.context.tool_rounds import open_tool_round
 
 #: Finds spans [start, end) of a text, in order and without overlaps.
-SpanFinder = Callable[[str], list[tuple[int, int]]]
+SpanFinder = Callable[[str], Sequence[tuple[int, int]]]
 #: The same for the text of a message whose index comes first.
-SlotSpanFinder = Callable[[int, str], list[tuple[int, int]]]
+SlotSpanFinder = Callable[[int, str], Sequence[tuple[int, int]]]
 
 
 class Priority(IntEnum):
@@ -171,9 +171,7 @@ def split_newest(
             if slot.kind == "tool_result" and turn.index > last_agent and slot.editable:
                 is_pinned = turn.index in pinned_messages or (turn.index, slot.path) in pinned_slots
                 priority, reason = (Priority.PINNED, "pinned") if is_pinned else (Priority.TOOL_OUTPUT, "")
-            blocks.append(
-                Block(number + len(blocks), slot, slot.kind, slot.text, 0, len(slot.text), priority, reason)
-            )
+            blocks.append(Block(number + len(blocks), slot, slot.kind, slot.text, 0, len(slot.text), priority, reason))
     call_texts = _call_texts(context.turns, {block.slot.call_id for block in blocks if block.slot.call_id})
     for block in blocks:
         block.tool_call_text = call_texts.get(block.slot.call_id or "", "")

@@ -110,7 +110,8 @@ class Context:
         format_name: The name of the message format they were read with.
         tools: The tool schemas as given, in any provider's form; they are counted and scored.
         totals: Running totals over the turns, or None before they are first asked for, see `totals_of`.
-        history: What `known_history` remembers of the messages, or None.
+        history: What `known_history` remembers of the messages, or None. If it is not None, a provider accepts them.
+        settled: How many messages at the start are known to have the results of all their calls.
     """
 
     messages: Sequence[Any]
@@ -119,3 +120,4 @@ class Context:
     tools: Sequence[Any] | None = None
     totals: RunningTotals | None = field(default=None, repr=False, compare=False)
     history: Any = field(default=None, repr=False, compare=False)
+    settled: int = field(default=0, repr=False, compare=False)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Hashable, Sequence
-from itertools import accumulate
 from typing import NamedTuple
 
 from compressor.context.model import Context, Turn
@@ -55,7 +55,7 @@ class RunningTotals:
             outlines,
             results[: outlines[-1].results if outlines else 0],
         )
-        self._sums: dict[Hashable, list[int]] = {counter: known[:shared] for counter, known in list(sums.items())}
+        self._sums: dict[Hashable, array[int]] = {counter: known[:shared] for counter, known in list(sums.items())}
 
     def outline(self, count: int | None = None) -> Outline:
         """Returns the outline of the first `count` messages, by default of all."""
@@ -91,10 +91,12 @@ class RunningTotals:
             counter: Identifies the way of counting.
             count: Counts one turn.
         """
-        sums = self._sums.get(counter, [])
+        sums = self._sums.get(counter) or array("q")
         if len(sums) < len(self._turns):
-            fresh = map(count, self._turns[len(sums) :])
-            sums = [*sums[:-1], *accumulate(fresh, initial=sums[-1])] if sums else list(accumulate(fresh))
+            total, sums = sums[-1] if sums else 0, sums[:]
+            for turn in self._turns[len(sums) :]:
+                total += count(turn)
+                sums.append(total)
             if len(self._sums) >= MAX_COUNTERS and counter not in self._sums:
                 self._sums = {}
             self._sums[counter] = sums

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from compressor.context.model import Turn
 
+MAX_LOOKED_BACK = 64  # turns in which the start of the newest round is looked for
+
 
 def group_tool_rounds(turns: Sequence[Turn]) -> list[list[int]]:
     """Groups turns that must stay or go together.
@@ -36,6 +38,34 @@ def group_tool_rounds(turns: Sequence[Turn]) -> list[list[int]]:
             members[one] = group
         previous = turn
     return groups
+
+
+def find_round_start(turns: Sequence[Turn], position: int) -> int:
+    """Returns the newest position at which the turns can be divided without dividing a group.
+
+    Args:
+        turns: The turns of a context.
+        position: The newest position to return.
+
+    Returns:
+        A position up to `position`; 0 if there is none nearby. The groups of the turns before it and from it on are
+        together those of `group_tool_rounds`, in order.
+    """
+    for start in range(position, max(0, position - MAX_LOOKED_BACK), -1):
+        is_first = start == len(turns) or not _continues(turns[start], turns[start - 1], False)
+        if is_first and _holds_all_calls(turns[start:]):
+            return start
+    return 0
+
+
+def _holds_all_calls(turns: Sequence[Turn]) -> bool:
+    """Returns whether no turn belongs to a call before the first of them."""
+    known: set[str] = set()
+    for turn in turns:
+        if not known.issuperset(turn.result_call_ids) or not known.issuperset(turn.linked_ids):
+            return False
+        known.update(turn.call_ids)
+    return True
 
 
 def _continues(turn: Turn, previous: Turn, is_tied: bool) -> bool:

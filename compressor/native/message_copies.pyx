@@ -88,6 +88,8 @@ cdef bint _same(object value, object copy, object cls) except -1:
         while PyDict_Next(copy, &copied_at, &copied_key, &copied_item):
             if not PyDict_Next(value, &at, &key, &item):
                 return False
+            if key == copied_key and item == copied_item:
+                continue  # copies share only what nobody can write to
             name, held, held_copy = <object>key, <object>item, <object>copied_item
             if key != copied_key and not _same(name, <object>copied_key, cls):
                 return False

@@ -37,6 +37,7 @@ from compressor.storage.base import BlobStore
 from compressor.storage.circuit_breaker import StoreUnavailableError
 from compressor.storage.text_values import put_texts
 from compressor.text.few_shot_turns import answers_to_pin, find_few_shot_turns, query_outside_examples
+from compressor.text.remembered_spans import Spans, remember_spans
 from compressor.text.segmenters import find_pasted_content
 from compressor.text.segmenters.few_shot import find_examples
 from compressor.tokens import TokenCounter
@@ -51,6 +52,10 @@ MIN_TOKEN_CHARS = 3
 
 #: JSON is cut by its values, not by stretches of its text, so the token offsets of the text are of no use there.
 _JSON = re.compile(r"\s*(?:\{|\[\s*[\[{\"\d])")
+
+
+_find_pasted = remember_spans(find_pasted_content)
+_find_example_lists = remember_spans(lambda text: [(found.start, found.end) for found in find_examples(text)])
 
 
 def compress_messages(
@@ -202,7 +207,7 @@ class MessageCompression:
         return split_into_blocks(
             self.context,
             self.mode,
-            find_pasted_content,
+            _find_pasted,
             self.pinned | answers_to_pin(self.context.turns, turns),
             self.find_constraints,
             find,
@@ -210,17 +215,19 @@ class MessageCompression:
             self.pinned_slots,
         )
 
-    def _find_examples(self, message: int, text: str) -> list[tuple[int, int]]:
+    def _find_examples(self, message: int, text: str) -> Spans:
         """Returns the lists of examples in a system prompt. What users write is never taken for examples."""
         if message < self.system_offset or self.context.turns[message].role != "system":
             return []
-        return [(found.start, found.end) for found in find_examples(text)]
+        return _find_example_lists(text)
 
     def _select(self, working: WorkingContext, budget: int) -> BudgetSelector:
         """Keeps what the budget buys, and opens more of the context to cuts as long as it does not fit."""
         # In ingest mode every earlier message stays; the last words of agent and user are enough to compare with.
         if self.mode == "ingest":
-            newest = (s.text for t in reversed(self.context.turns) for s in reversed(t.slots) if s.kind != "tool_result")
+            newest = (
+                s.text for t in reversed(self.context.turns) for s in reversed(t.slots) if s.kind != "tool_result"
+            )
             retained, question = tuple(islice(newest, MAX_RETAINED_BLOCKS))[::-1], self.query
         else:
             retained = tuple(b.text for b in working.blocks if b.priority > Priority.ASSISTANT)
@@ -328,7 +335,7 @@ class MessageCompression:
         if self.mode == "ingest" and self.context.history is not None and self.edits and not self.removed:
             # The caller's next context begins with these messages.
             first_changed = min(message for message, _ in self.edits)
-            return self.counter.count_context(read_changed(self.context, messages, first_changed))
+            return self.counter.count_context(read_changed(self.context, messages, first_changed)[1])
         changed = read_edited_turns(self.context, self.dialect, messages, self.edits, self.removed)
         if changed is None:
             is_lenient = any(turn.is_malformed for turn in self.context.turns)

@@ -23,8 +23,9 @@ from compressor.sessions.compactor import Compactor
 from compressor.sessions.context_tools import ContextTools
 from compressor.sessions.cost_report import CostReport
 from compressor.sessions.expand_tool import ExpandTool, expand, normalize_ref
+from compressor.sessions.history_digests import HistoryDigests
 from compressor.sessions.history_files import HistoryFiles, read_history_files
-from compressor.sessions.message_history import MessageHistory, common_prefix_length, is_system, system_as_messages
+from compressor.sessions.message_history import MessageHistory, is_system, system_as_messages
 from compressor.sessions.policy import Policy, check_policy
 from compressor.sessions.policy_sizes import resolve_trigger
 from compressor.sessions.recall import recall
@@ -32,7 +33,7 @@ from compressor.sessions.recall_tool import RecallTool
 from compressor.sessions.receipt import load_receipts
 from compressor.sessions.rollback import rollback_on_error
 from compressor.sessions.runtime import CompressorLike, SessionRuntime, check_tools
-from compressor.sessions.state import SessionCounters, SessionState
+from compressor.sessions.state import MessageRecord, SessionCounters, SessionState
 from compressor.sessions.usage_notes import ToolUse
 from compressor.storage.wrappers.scoped import ScopedStore
 from compressor.tokens import get_counter
@@ -120,7 +121,7 @@ class Conversation:
         self._compactor = Compactor(self._history)
         self._dirty = False
         self._before_view: SessionCounters | None = None  # the counters without the last view
-        self._synced: tuple[list[Any], list[str]] = [], []  # the history of the last `sync`, and its digests
+        self._digests = HistoryDigests(frozen)
 
     def __getstate__(self) -> dict[str, Any]:
         """Returns what is pickled: the options, the state and the messages. What follows from them is made anew."""
@@ -233,7 +234,7 @@ class Conversation:
         lead = next((i for i, m in enumerate(messages) if not is_system(m)), len(messages))
         rest = list(messages[lead:])
         history.head = list(messages[:lead])
-        digests = self._digests(rest)
+        digests = self._digests.compute(rest)
         records = state.records
         common = len(records)  # how many records still describe this history
         while common and not (
@@ -489,6 +490,16 @@ class Conversation:
         return self._state.to_json()
 
     @property
+    def records(self) -> list[MessageRecord]:
+        """Returns the records of the live messages. They are the conversation's own, and must not be changed."""
+        return self._state.records
+
+    @property
+    def state_header(self) -> dict[str, Any]:
+        """Returns the state without the records of its messages, as JSON data."""
+        return self._state.to_header_json()
+
+    @property
     def has_changes(self) -> bool:
         """Returns whether the state has changed since the start or the last `mark_saved`."""
         return self._dirty
@@ -529,22 +540,3 @@ class Conversation:
     def mark_saved(self) -> None:
         """Declares that the caller has saved the state, so that `has_changes` starts from now."""
         self._dirty = False
-
-    def _digests(self, messages: list[Any]) -> list[str]:
-        """Returns the digest of the history up to and including each message.
-
-        Messages that are the same objects as last time are not read again, if nothing before them has changed and
-        nobody writes to them: LangChain's messages, and all messages of a frozen conversation.
-        """
-        before, digests = self._synced
-        same = common_prefix_length(before, messages)
-        if not self._frozen:
-            same = next((i for i, message in enumerate(messages[:same]) if isinstance(message, dict)), same)
-        out = digests[:same]
-        for i in range(same, len(messages)):
-            if self._frozen and i < len(before) and messages[i] is before[i] and out[i - 1] == digests[i - 1]:
-                out.append(digests[i])
-            else:
-                out.append(serialization.chain_digest(messages[i], out[-1] if out else ""))
-        self._synced = messages, out
-        return out

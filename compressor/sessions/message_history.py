@@ -6,25 +6,27 @@ counts and renders each message only once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import takewhile
+from operator import attrgetter, is_
 from typing import Any
 
-from compressor.context.formats.json_values import part_json
 from compressor.context.formats.signed_reasoning import Removed, strip_finished_reasoning
-from compressor.context.model import Context, Path, Turn
-from compressor.context.refs import compute_ref
-from compressor.context.tool_rounds import group_tool_rounds
+from compressor.context.model import Context, Turn
+from compressor.context.tool_rounds import find_round_start, group_tool_rounds
 from compressor.errors import CompressorError, ContextError
 from compressor.pipeline.tools import search_tool
 from compressor.sessions import archive
 from compressor.sessions.context_tools import CONTEXT_TOOL_NAMES
+from compressor.sessions.earlier_results import EarlierResults
 from compressor.sessions.runtime import Edits, ParsedHistory, SessionRuntime
 from compressor.sessions.state import MessageRecord, SessionState
 from compressor.sessions.tool_result_ingest import ingest_tool_results, is_duplicate_note
 from compressor.sessions.usage_notes import ToolUse
+
+_TOKENS, _RAW_TOKENS, _IS_STRIPPED = attrgetter("tokens"), attrgetter("raw_tokens"), attrgetter("reasoning_stripped")
 
 
 class MessageHistory:
@@ -47,7 +49,7 @@ class MessageHistory:
         self._head_tokens: tuple[list[Any], Any, int] | None = None  # system messages, tools, their tokens
         # By number of the message: the message, its edits, and what they made of it.
         self._render_cache: dict[int, tuple[Any, Edits, Any]] = {}
-        self._image_refs: dict[tuple[int, Path], str] = {}
+        self._earlier = EarlierResults()
 
     @property
     def front(self) -> list[Any]:
@@ -93,14 +95,16 @@ class MessageHistory:
         """Forgets what was parsed and rendered, because messages were exchanged or written to."""
         if not self._frozen:
             self._parsed_history = self._head_tokens = None
-            self._render_cache, self._image_refs = {}, {}
+            self._render_cache = {}
+            self._earlier.forget_images()
 
     def _read(self) -> ParsedHistory:
         messages = [*self.front, *self.current_messages()]
         known = self._parsed_history
         if known is not None and self._frozen:
-            same = common_prefix_length(known.context.messages, messages)
-            if same < len(known.context.messages) or known.context.tools is not self.runtime.tools:
+            before = known.context.messages
+            is_prefix = len(before) <= len(messages) and all(map(is_, before, messages))
+            if not is_prefix or known.context.tools is not self.runtime.tools:
                 known = None
         if known is None or len(known.context.messages) != len(messages):
             known = self._parsed_history = self.runtime.read_all(messages, known if self._frozen else None)
@@ -135,18 +139,19 @@ class MessageHistory:
             ContextError: A provider would refuse the messages.
         """
         entries = self.state.records
-        if all(entry.ingested for entry in entries) or not entries:
+        ingested = [entry.ingested for entry in entries]
+        if all(ingested):
             return
+        first = ingested.index(False)
         lead = len(self.front)
         context = self._parsed()
         turns = context.turns[lead:]
-        for turn, entry in zip(turns, entries, strict=True):
+        for turn, entry in zip(turns[first:], entries[first:], strict=True):
             if not entry.raw_tokens:
                 entry.raw_tokens = entry.tokens = self.runtime.tokens(turn, context)
-        # A user message that also holds results (Anthropic) would need the calls of these results.
-        users = [i for i, turn in enumerate(turns) if turn.role == "user" and not turn.result_call_ids]
-        earlier: dict[str, str] = {}
-        for group in group_tool_rounds(turns):
+        start = find_round_start(turns, first)
+        earlier = self._earlier.read(turns[:start], entries, self.messages) if deduplicate else {}
+        for group in group_tool_rounds(turns[start:]):
             members = [i - lead for i in group if i >= lead]
             calls = {call for i in members for call in turns[i].call_ids}
             answers = {answer for i in members for answer in turns[i].result_call_ids}
@@ -154,8 +159,7 @@ class MessageHistory:
                 i for i in members if turns[i].result_call_ids and not (entries[i].ingested or entries[i].pinned)
             ]
             if results and calls <= answers and edit and self.runtime.policy.ingest:
-                before = [i for i in users if i < members[0]]
-                shown = sorted({*before[:1], *before[-1:], *members})
+                shown = sorted({*_first_and_last_user(turns[: members[0]]), *members})
                 edits = ingest_tool_results(
                     self.runtime,
                     [self.messages[i] for i in shown],
@@ -172,18 +176,7 @@ class MessageHistory:
                     entries[i].ingested = True
             for i in members:
                 if deduplicate and not entries[i].edits and turns[i].result_call_ids:
-                    earlier.update(self._result_texts(i, turns[i]))
-
-    def _result_texts(self, i: int, turn: Turn) -> Iterator[tuple[str, str]]:
-        """Yields the texts, and refs of the images, of a message's results with the ids of their calls."""
-        for slot in turn.slots:
-            if slot.image is not None:
-                key = self.state.records[i].index, slot.path
-                if key not in self._image_refs:
-                    self._image_refs[key] = compute_ref(part_json(self.messages[i], slot.path))
-                yield self._image_refs[key], slot.call_id or ", ".join(turn.result_call_ids)
-            elif slot.kind == "tool_result":
-                yield slot.text, slot.call_id or ""
+                    earlier.update(self._earlier.of_message(turns[i], entries[i], self.messages[i]))
 
     def _note_tool_use(self, turn: Turn, entry: MessageRecord) -> None:
         slots = [slot for slot in turn.slots if slot.kind == "tool_result"]
@@ -227,6 +220,8 @@ class MessageHistory:
 
     def malformed_indices(self) -> set[int]:
         """Returns the numbers of the live messages that a provider would refuse."""
+        if self._parsed().history is not None:
+            return set()
         return {r.index for r, turn in zip(self.state.records, self.turns(), strict=True) if turn.is_malformed}
 
     def check_well_formed(self, before: set[int]) -> None:
@@ -265,11 +260,11 @@ class MessageHistory:
 
     def tokens(self) -> int:
         """Returns the tokens of the view."""
-        return self.head_tokens() + sum(entry.tokens for entry in self.state.records)
+        return self.head_tokens() + int(sum(map(_TOKENS, self.state.records)))
 
     def raw_tokens(self) -> int:
         """Returns the tokens of the whole history without compression."""
-        own = self.state.evicted_tokens + sum(entry.raw_tokens for entry in self.state.records)
+        own = self.state.evicted_tokens + int(sum(map(_RAW_TOKENS, self.state.records)))
         return self.head_tokens() + self.runtime.removed_tokens + own
 
     def ends_with_expansion(self) -> bool:
@@ -311,7 +306,7 @@ class MessageHistory:
 
     def current_messages(self) -> list[Any]:
         """Returns the live messages without the signed reasoning that a compaction has removed."""
-        if not any(entry.reasoning_stripped for entry in self.state.records):
+        if True not in map(_IS_STRIPPED, self.state.records):
             return self.messages
         stripped = self.strip_reasoning()
         return [stripped[i] if e.reasoning_stripped else self.messages[i] for i, e in enumerate(self.state.records)]
@@ -343,9 +338,22 @@ class MessageHistory:
         return strip_finished_reasoning(messages, dialect, self.runtime.binds_reasoning, lenient=True)
 
 
+def _first_and_last_user(turns: Sequence[Turn]) -> set[int]:
+    """Returns the positions of the first and the last message of the user, without those that also hold results.
+
+    Such a message (Anthropic) would need the calls of these results.
+    """
+    first = next((i for i, turn in enumerate(turns) if turn.role == "user" and not turn.result_call_ids), None)
+    if first is None:
+        return set()
+    places = range(len(turns) - 1, first, -1)
+    return {first, next((i for i in places if turns[i].role == "user" and not turns[i].result_call_ids), first)}
+
+
 def common_prefix_length(one: Sequence[Any], other: Sequence[Any]) -> int:
     """Returns how many objects at the start of two sequences are the same."""
-    return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a is not b), min(len(one), len(other)))
+    same = list(map(is_, one, other))
+    return same.index(False) if False in same else len(same)
 
 
 def system_as_messages(system: Any) -> list[Any]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from compressor.context.blocks import SlotSpanFinder
-from compressor.context.formats import MessageFormat, detect_format, is_continuation
+from compressor.context.formats import MessageFormat, detect_format
+from compressor.context.formats.known_history import read_changed, read_context
 from compressor.context.model import Context, Path, TextSlot, Turn
 from compressor.errors import CompressorError, ContextError
 from compressor.pipeline.engine import Engine
@@ -48,17 +50,6 @@ class ParsedHistory:
     dialect: MessageFormat
     context: Context
     pending_call_ids: frozenset[str]
-
-    @property
-    def is_self_contained(self) -> bool:
-        """Returns whether messages that follow can be parsed alone.
-
-        They cannot while a call is open, or where an item refers to one that is not in the messages.
-        """
-        turns = self.context.turns
-        legacy = bool(turns) and any(slot.kind == "tool_call" and not slot.call_id for slot in turns[-1].slots)
-        blind = any(turn.is_summary and turn.linked_ids for turn in turns)
-        return not (self.pending_call_ids or legacy or blind)
 
 
 @dataclass
@@ -112,7 +103,7 @@ class SessionRuntime:
 
     def check(self, messages: Sequence[Any]) -> None:
         """Raises ContextError if a provider would refuse the messages. Calls at the end may lack their results."""
-        detect_format(messages, self.tools).parse(messages, self.tools)
+        read_context(messages, self.tools)
 
     def read(self, messages: Sequence[Any]) -> Context:
         """Parses messages as `parse` does, without their format. No messages are an empty context."""
@@ -126,27 +117,21 @@ class SessionRuntime:
             previous: The result for the same objects at the start of `messages`. Nobody may have written to them since.
                 Only what follows is parsed, where that is possible.
         """
-        if previous is not None and previous.context.tools is self.tools and previous.is_self_contained:
-            count = len(previous.context.messages)
-            rest = messages[count:]
-            if 0 < count < len(messages) and is_continuation(previous.dialect, rest):
-                try:
-                    turns = previous.dialect.parse(rest, self.tools).turns
-                except ContextError:
-                    pass  # what is malformed may belong to what stands before it
-                else:
-                    for turn in turns:
-                        turn.index += count
-                        for slot in turn.slots:
-                            slot.message += count
-                    whole = Context(messages, [*previous.context.turns, *turns], previous.dialect.name, self.tools)
-                    return ParsedHistory(previous.dialect, whole, _pending_call_ids(turns, previous.pending_call_ids))
-        dialect, context = self.parse(messages)
-        return ParsedHistory(dialect, context, _pending_call_ids(context.turns))
+        dialect, context = self._parse_history(messages, previous)
+        return ParsedHistory(dialect, context, _pending_call_ids(context.turns[context.settled :]))
+
+    def _parse_history(
+        self, messages: Sequence[Any], previous: ParsedHistory | None = None
+    ) -> tuple[MessageFormat, Context]:
+        """Parses a whole history as `parse` does, and remembers it: the next time only what is new is parsed."""
+        if previous is not None and previous.context.history is not None and previous.context.tools is self.tools:
+            with suppress(ContextError):
+                return read_changed(previous.context, list(messages), len(previous.context.messages))
+        return read_context(messages, self.tools, lenient=True)
 
     def render(self, messages: Sequence[Any], edits: Mapping[int, Edits]) -> list[Any]:
         """Returns the messages with edits applied by index. Messages without edits stay the same objects."""
-        dialect, context = self.parse(messages)
+        dialect, context = self._parse_history(messages)
         return dialect.render(context, {(i, path): text for i, own in edits.items() for path, text in own.items()})
 
     def tokens(self, turn: Turn, context: Context) -> int:
@@ -211,8 +196,8 @@ def check_tools(tools: Any) -> None:
         raise CompressorError(f"tools must be a list of the tool schemas sent along, not {type(tools).__name__}")
 
 
-def _pending_call_ids(turns: Sequence[Turn], before: frozenset[str] = frozenset()) -> frozenset[str]:
-    pending = set(before)
+def _pending_call_ids(turns: Sequence[Turn]) -> frozenset[str]:
+    pending: set[str] = set()
     for turn in turns:  # in order, because some providers use an id again in every round
         pending.update(turn.call_ids)
         pending.difference_update(turn.result_call_ids)

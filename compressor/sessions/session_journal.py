@@ -9,14 +9,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple, cast
 
 from compressor.context.formats import serialization
 from compressor.errors import RefError, StoreError
 from compressor.sessions.conversation import Conversation
 from compressor.sessions.runtime import CompressorLike
-from compressor.sessions.state import SessionState
+from compressor.sessions.state import SessionState, read_columns
 from compressor.storage.base import AppendLog, require_log
+
+_INDEX = itemgetter("index")
 
 
 class CatchUp(NamedTuple):
@@ -71,6 +74,7 @@ class SessionJournal:
         self.messages_json: list[Any] = []
         self.messages: list[Any] = []
         self.front_json: list[Any] = []
+        self._written: list[list[Any]] = []  # the columns of the records, if this object wrote them last
 
     def delete(self) -> None:
         """Deletes the journal from the store, and forgets everything."""
@@ -118,12 +122,14 @@ class SessionJournal:
         Returns:
             False if another worker has written first, so that nothing was written.
         """
-        record, truncate = self._make_record(conversation, rewrite)
+        columns = read_columns(conversation.records)
+        record, truncate = self._make_record(conversation, columns, rewrite)
         packed = _pack(record)
         if not self._log.append_log(self._name, self._number, [packed], truncate_before=truncate):
             return False
         self._number, self._last_hash = self._number + 1, _hash(packed)
         self._apply(record, own=True)
+        self._written = columns
         self.messages, self._front = list(conversation.messages), conversation.head
         return True
 
@@ -138,29 +144,42 @@ class SessionJournal:
         record = {"state": state.to_header_json(), "front": front, "count": len(messages), "changes": changes}
         return self._log.append_log(self._name, 0, [_pack(record)], truncate_before=True)
 
-    def _make_record(self, conversation: Conversation, rewrite: bool) -> tuple[dict[str, Any], bool]:
+    def _make_record(
+        self, conversation: Conversation, columns: list[list[Any]], rewrite: bool
+    ) -> tuple[dict[str, Any], bool]:
         """Returns what has changed since the last record, and whether the records before it are no longer needed."""
-        state = conversation.state
-        records = state.pop("records")
-        known = {record["index"]: i for i, record in enumerate(self.records)}
-        moved = [r["index"] for r in records[: len(self.records)]] != [r["index"] for r in self.records]
+        live = conversation.records
+        moved = columns[0][: len(self.records)] != list(map(_INDEX, self.records))
         rewrite = rewrite or not self._number or moved
+        known = {record["index"]: i for i, record in enumerate(self.records)} if rewrite else None
         changes = []
-        for i, (record, message) in enumerate(zip(records, conversation.messages, strict=True)):
-            before = known.get(record["index"])
+        for i in range(len(live)) if rewrite else self._find_changed(columns):
+            record = live[i].to_json()
+            before = (i if i < len(self.records) else None) if known is None else known.get(record["index"])
             same = before is not None and self.records[before]["digest"] == record["digest"]
             if rewrite or not same or self.records[cast(int, before)] != record:
+                message = conversation.messages[i]
                 data = self.messages_json[cast(int, before)] if same else serialization.serialize_message(message)
                 changes.append([i, record, data])
-        out = {"state": state, "count": len(records), "changes": changes}
+        out = {"state": conversation.state_header, "count": len(live), "changes": changes}
         front = [serialization.serialize_message(m) for m in conversation.head]
         if rewrite or front != self.front_json:  # else long system prompts would be most of the journal
             out["front"] = front
         return out, rewrite
 
+    def _find_changed(self, columns: list[list[Any]]) -> list[int]:
+        """Returns the indices of the records that may have changed since this object wrote them, and of new ones."""
+        known, count = len(self._written[0]) if self._written else 0, len(columns[0])
+        changed: set[int] = set()
+        for new, old in zip(columns, self._written, strict=False):
+            if new[:known] != old:
+                changed.update(i for i, (one, other) in enumerate(zip(new, old, strict=False)) if one != other)
+        return [*sorted(changed), *range(known, count)]
+
     def _apply(self, record: Mapping[str, Any], own: bool = False) -> None:
         """Takes over a record. `own`: this object wrote it, so the caller still has the messages."""
         count = record["count"]
+        self._written = []
         self.header, self.front_json = record["state"], record.get("front", self.front_json)
         for items in (self.records, self.messages_json, self.messages):
             del items[count:]

@@ -7,9 +7,10 @@ written back, so that workers of an older and a newer version can serve one sess
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field, fields
+from operator import attrgetter
 from typing import Any
 
 from compressor.context.model import Path
@@ -49,7 +50,7 @@ class MessageRecord:
     def to_json(self) -> dict[str, Any]:
         """Returns JSON data, without fields that have their default."""
         out: dict[str, Any] = {
-            **deepcopy(self.unknown),
+            **(deepcopy(self.unknown) if self.unknown else {}),
             "index": self.index,
             "digest": self.digest,
             "raw_tokens": self.raw_tokens,
@@ -57,9 +58,10 @@ class MessageRecord:
         }
         if self.edits:
             out["edits"] = [[list(path), text] for path, text in self.edits.items()]
-        return out | {
-            name: True for name in ("ingested", "pinned", "reasoning_stripped", "holds_index") if getattr(self, name)
-        }
+        for name in ("ingested", "pinned", "reasoning_stripped", "holds_index"):
+            if getattr(self, name):
+                out[name] = True
+        return out
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> MessageRecord:
@@ -67,6 +69,17 @@ class MessageRecord:
         known, unknown = _split_fields(cls, data)
         edits = {tuple(path): text for path, text in known.pop("edits", ())}
         return cls(**known, edits=edits, unknown=unknown)
+
+
+_READ_FIELDS = [attrgetter(f.name) for f in fields(MessageRecord)]
+
+
+def read_columns(records: Sequence[MessageRecord]) -> list[list[Any]]:
+    """Returns the values of each field of records, the indices first. Records with equal values are written alike.
+
+    These are few objects, where one tuple a record would be many.
+    """
+    return [list(map(read, records)) for read in _READ_FIELDS]
 
 
 @dataclass(slots=True)

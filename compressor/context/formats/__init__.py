@@ -22,7 +22,7 @@ from compressor.context.formats.openai_chat import OpenAIChatFormat
 from compressor.context.formats.openai_responses import OpenAIResponsesFormat
 from compressor.errors import ContextError
 
-__all__ = ["MESSAGE_FORMATS", "Edits", "MessageFormat", "detect_format", "is_continuation"]
+__all__ = ["MESSAGE_FORMATS", "Edits", "MessageFormat", "detect_format"]
 
 _CHAT, _RESPONSES, _ANTHROPIC, _LANGCHAIN = (
     OpenAIChatFormat(),
@@ -33,7 +33,7 @@ _CHAT, _RESPONSES, _ANTHROPIC, _LANGCHAIN = (
 _Any = OpenAIChatFormat | OpenAIResponsesFormat | AnthropicFormat | LangChainFormat
 MESSAGE_FORMATS: tuple[MessageFormat, ...] = (_CHAT, _RESPONSES, _ANTHROPIC, _LANGCHAIN)
 _CANDIDATES: tuple[_Any, ...] = (_LANGCHAIN, _RESPONSES, _ANTHROPIC, _CHAT)  # in the order in which they are chosen
-_EVIDENT = (_RESPONSES, _ANTHROPIC)
+_Silent = OpenAIChatFormat | LangChainFormat  # no message is evidence of these
 _SHIFT = len(_CANDIDATES)
 ANY_FORMAT = (1 << _SHIFT) - 1  # no message has been read yet
 
@@ -57,7 +57,7 @@ def detect_format(messages: Sequence[Any], tools: Sequence[Any] | None = None, l
         raise ContextError("the context is empty: give at least one message")
 
     def has_evidence(candidate: _Any) -> bool:
-        return any(map(candidate.is_evidence, messages))
+        return not isinstance(candidate, _Silent) and any(map(candidate.is_evidence, messages))
 
     candidates = _CANDIDATES
     for index, message in enumerate(messages):
@@ -102,7 +102,9 @@ def narrow_formats(state: int, message: Any) -> int:
         if state >> bit & 1:
             if not candidate.may_match(message):
                 out &= ~(1 << bit)
-            elif candidate in _EVIDENT and not state >> _SHIFT + bit & 1 and candidate.is_evidence(message):
+            elif isinstance(candidate, _Silent) or state >> _SHIFT + bit & 1:
+                continue
+            elif candidate.is_evidence(message):
                 out |= 1 << _SHIFT + bit
     return out
 
@@ -128,18 +130,6 @@ def _most_matching(messages: Sequence[Any]) -> tuple[_Any, ...]:
     candidates = _CANDIDATES
     counts = [sum(map(candidate.may_match, messages)) for candidate in candidates]
     return tuple(c for c, count in zip(candidates, counts, strict=True) if count and count == max(counts)) or (_CHAT,)
-
-
-def is_continuation(message_format: MessageFormat, messages: Sequence[Any]) -> bool:
-    """Returns whether more messages surely do not change the format that was detected.
-
-    Args:
-        message_format: The format of the messages before.
-        messages: The messages that follow them.
-    """
-    own: Any = message_format
-    others = [other for other in (_RESPONSES, _ANTHROPIC) if other is not message_format]
-    return all(own.may_match(one) and not any(other.is_evidence(one) for other in others) for one in messages)
 
 
 def _first_mismatch(messages: Sequence[Any], index: int, candidates: tuple[_Any, ...]) -> ContextError:

@@ -6,6 +6,7 @@ calls and results are not complete, is read anew, with all messages behind it.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,7 +23,7 @@ from compressor.errors import ContextError
 _PROMPTS = ("system", "developer")
 
 #: Bytes of all remembered histories: their texts, which callers mostly hold too, and what was read from them.
-MAX_BYTES = 64 << 20
+MAX_BYTES = 32 << 20
 MAX_BRANCHES = 8  # histories that begin with the same message
 MAX_REWRITTEN = 8  # a history that differs from a known one in up to this many messages at its end replaces it
 MESSAGE_BYTES = 1_500  # what is remembered of one message besides its texts
@@ -41,8 +42,8 @@ class ReadTurns:
     """
 
     turns: list[Turn]
-    settled: list[int]
-    last_inputs: list[int]
+    settled: array[int]
+    last_inputs: array[int]
     totals: RunningTotals
 
 
@@ -58,7 +59,7 @@ class KnownHistory:
     """
 
     copies: list[Any]
-    formats: list[int]
+    formats: bytearray
     reads: dict[str, ReadTurns] = field(default_factory=dict)
     size: int = 0
 
@@ -89,20 +90,20 @@ def read_context(
     return _read(messages, listed, tools, lenient, key, known, same)
 
 
-def read_changed(context: Context, messages: list[Any], first_changed: int) -> Context:
-    """Parses messages that begin with those of a context, and remembers them in the place of those.
+def read_changed(context: Context, messages: list[Any], first_changed: int) -> tuple[MessageFormat, Context]:
+    """Returns what `read_context` returns for messages that begin with those of a context, without looking at these.
 
     Args:
-        context: What `read_context` returned a moment ago.
+        context: What `read_context` returned. Nobody has written to its messages since.
         messages: The messages.
-        first_changed: The index of the first one that is another.
+        first_changed: The index of the first one that is another, or new.
 
     Raises:
         ContextError: The provider would reject the messages.
     """
     known: KnownHistory | None = context.history
     same = min(first_changed, len(known.copies)) if known is not None else 0
-    return _read(messages, messages, context.tools, False, _key(messages), known, same)[1]
+    return _read(messages, messages, context.tools, False, _key(messages), known, same)
 
 
 def forget_histories() -> None:
@@ -120,7 +121,7 @@ def _read(
     same: int,
 ) -> tuple[MessageFormat, Context]:
     """Reads messages of which the first `same` are those of a known history."""
-    formats = known.formats[:same] if known is not None else []
+    formats = known.formats[:same] if known is not None else bytearray()
     state = formats[-1] if formats else ANY_FORMAT
     for message in listed[same:]:
         state = narrow_formats(state, message)
@@ -140,7 +141,8 @@ def _read(
         known = _remember(key, known, same, listed, formats)
     if before is None or len(read.turns) >= len(before.turns) or same < len(listed):
         known.reads[message_format.name] = read
-    return message_format, Context(messages, read.turns, message_format.name, tools, read.totals, known)
+    settled = read.settled[-1] if read.settled else 0
+    return message_format, Context(messages, read.turns, message_format.name, tools, read.totals, known, settled)
 
 
 def _parse(message_format: MessageFormat, messages: list[Any], before: ReadTurns | None, same: int) -> ReadTurns:
@@ -148,8 +150,7 @@ def _parse(message_format: MessageFormat, messages: list[Any], before: ReadTurns
     reused = before.settled[same - 1] if before is not None and same else 0
     if before is None or not reused:
         turns: list[Turn] = []
-        settled: list[int] = []
-        last_inputs: list[int] = []
+        settled, last_inputs = array("q"), array("q")
     elif reused == len(messages) == len(before.turns):
         return before
     else:
@@ -180,9 +181,7 @@ def _find(branches: tuple[KnownHistory, ...], messages: list[Any]) -> tuple[Know
     return best, most
 
 
-def _remember(
-    key: Any, known: KnownHistory | None, same: int, messages: list[Any], formats: list[int]
-) -> KnownHistory:
+def _remember(key: Any, known: KnownHistory | None, same: int, messages: list[Any], formats: bytearray) -> KnownHistory:
     copies = known.copies[:same] if known is not None else []
     size = known.size * same // len(known.copies) if known is not None and same else 0
     for message in messages[same:]:

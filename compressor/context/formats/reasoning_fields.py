@@ -17,6 +17,7 @@ from compressor.context.model import Path
 
 _TEXT_FIELDS = ("reasoning_content", "reasoning")
 _LIST_FIELDS = ("reasoning_details", "thinking_blocks")
+_FIELDS = frozenset((*_TEXT_FIELDS, *_LIST_FIELDS))
 _TEXT_KEYS = ("text", "summary", "thinking")
 
 
@@ -29,6 +30,8 @@ def read_reasoning_fields(builder: TurnBuilder, fields: Mapping[str, Any], path:
         path: Where the fields are in the message.
         is_billed: Whether the message calls a tool.
     """
+    if _FIELDS.isdisjoint(fields):
+        return
     texts: list[str] = []
     for place, text in _texts(fields):
         if any(text in other for other in texts):

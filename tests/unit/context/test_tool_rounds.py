@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from compressor.context.formats import detect_format
-from compressor.context.tool_rounds import group_tool_rounds
+from compressor.context.tool_rounds import find_round_start, group_tool_rounds
+from support.property_tests import given, settings, st
+from support.strategies import anthropic_contexts, openai_chat_contexts, responses_contexts
 
 USER = {"role": "user", "content": "Go on."}
 SAID = {"role": "assistant", "content": "Done."}
@@ -123,3 +125,26 @@ def test_malformed_stretches() -> None:
         [3],
         [4, 5],
     ]
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_no_group_is_divided(data: st.DataObject) -> None:
+    contexts = st.one_of(openai_chat_contexts(), responses_contexts(), anthropic_contexts())
+    messages = [
+        *data.draw(contexts),
+        *data.draw(st.lists(st.sampled_from([USER, SAID, REQUEST, RESPONSE]), max_size=3)),
+    ]
+    turns = detect_format(messages, lenient=True).parse(messages, lenient=True).turns
+    position = data.draw(st.integers(0, len(turns)))
+    start = find_round_start(turns, position)
+    assert 0 <= start <= position
+    assert group_tool_rounds(turns) == [*group_tool_rounds(turns[:start]), *group_tool_rounds(turns[start:])]
+
+
+def test_the_newest_round_begins_nearby() -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    rounds = [{"role": "assistant", "tool_calls": [call]}, {"role": "tool", "tool_call_id": "c", "content": "ok"}]
+    messages = [USER, *rounds * 500]
+    turns = detect_format(messages).parse(messages).turns
+    assert [find_round_start(turns, i) for i in (1001, 1000, 999, 0)] == [1001, 999, 999, 0]

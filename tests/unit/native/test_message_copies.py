@@ -27,7 +27,9 @@ leaves = (
 values = st.recursive(
     leaves,
     lambda inner: (
-        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=2) | st.integers(), inner, max_size=4) | st.tuples(inner)
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text(max_size=2) | st.integers(), inner, max_size=4)
+        | st.tuples(inner)
     ),
     max_leaves=12,
 )
@@ -74,9 +76,10 @@ def test_models() -> None:
         name: str
         arguments: str | None = None
 
-    message = {"content": "x", "tool_calls": [Call(name="a", extra="b")]}
+    call = Call(name="a", extra="b")
+    message = {"content": "x", "tool_calls": [call]}
     copied = kernel.copy_value(message, MAX_DEPTH, MAX_NODES, ModelCopy)
     assert copied == twin_copy(message)
     assert kernel.common_length([message], [copied[0]], ModelCopy) == 1
-    message["tool_calls"][0].arguments = None  # it is set now, and would be sent
+    call.arguments = None  # it is set now, and would be sent
     assert kernel.common_length([message], [copied[0]], ModelCopy) == 0 == message_copies._same(message, copied[0])

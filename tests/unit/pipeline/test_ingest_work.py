@@ -17,7 +17,11 @@ from compressor.tokens.counter import TokenCounter
 def call(number: int) -> list[dict[str, Any]]:
     function = {"name": "read", "arguments": f'{{"path": "/srv/app/{number}.py"}}'}
     return [
-        {"role": "assistant", "content": None, "tool_calls": [{"id": f"c{number}", "type": "function", "function": function}]},
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [{"id": f"c{number}", "type": "function", "function": function}],
+        },
         {"role": "tool", "tool_call_id": f"c{number}", "content": f"result {number}: the file is empty"},
     ]
 
@@ -29,7 +33,10 @@ def big_call(number: int) -> list[dict[str, Any]]:
 
 
 def history(rounds: int) -> list[dict[str, Any]]:
-    task = [{"role": "system", "content": "You are an agent."}, {"role": "user", "content": f"Find it in {rounds} files."}]
+    task = [
+        {"role": "system", "content": "You are an agent."},
+        {"role": "user", "content": f"Find it in {rounds} files."},
+    ]
     return [*task, *(message for i in range(rounds) for message in call(i))]
 
 

@@ -132,7 +132,9 @@ def test_edited_messages_are_read_as_all_messages_are(name: str, data: st.DataOb
 def facts(turn: Any) -> Any:
     """What matters of a turn, whatever its index; the name of a result's tool stands in its call."""
     slots = [replace(slot, message=0, name=None) for slot in turn.slots]
-    return replace(turn, index=0, slots=[(*(getattr(s, key) for key in ("path", "kind", "text", "image")),) for s in slots])
+    return replace(
+        turn, index=0, slots=[(*(getattr(s, key) for key in ("path", "kind", "text", "image")),) for s in slots]
+    )
 
 
 def counted(context: Context, removed: set[int], changed: dict[int, Any]) -> int:
@@ -150,7 +152,7 @@ def test_the_result_of_a_call_is_known_for_the_next(data: st.DataObject) -> None
     slots = [slot for turn in context.turns for slot in turn.slots if slot.editable and slot.kind != "tool_call"]
     slot = data.draw(st.sampled_from(slots))
     rendered = message_format.render(context, {(slot.message, slot.path): "cut"})
-    assert read_changed(context, rendered, slot.message).turns == message_format.parse(rendered).turns
+    assert read_changed(context, rendered, slot.message)[1].turns == message_format.parse(rendered).turns
     longer = [*rendered, *data.draw(openai_chat_contexts())]
     assert outcome(longer, True) == outcome(longer, False)
     assert outcome(messages, True) == outcome(messages, False)

@@ -7,12 +7,17 @@ from compressor.text.lossless.back_reference_memory import codec_of
 from compressor.text.lossless.back_references import BackReferenceCodec
 from support.property_tests import given, settings, st
 
-lines = st.sampled_from([f"value {i} of the configuration is {i * i}" for i in range(6)] + ["", "  12:x = 1", "  13:y = 2"])
+lines = st.sampled_from(
+    [f"value {i} of the configuration is {i * i}" for i in range(6)] + ["", "  12:x = 1", "  13:y = 2"]
+)
 texts = st.lists(lines, max_size=14).map("\n".join)
 
 
 @settings(deadline=None)
-@given(st.lists(texts, min_size=1, max_size=5), st.lists(st.tuples(st.integers(0, 5), st.lists(texts, max_size=3)), max_size=4))
+@given(
+    st.lists(texts, min_size=1, max_size=5),
+    st.lists(st.tuples(st.integers(0, 5), st.lists(texts, max_size=3)), max_size=4),
+)
 def test_remembered_and_new_codecs_agree(results: list[str], changes: list[tuple[int, list[str]]]) -> None:
     for count, more in changes:
         fresh = BackReferenceCodec()

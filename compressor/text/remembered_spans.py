@@ -1,0 +1,29 @@
+"""Remembers what was found in a text, for finders that look at nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+
+from compressor.caches import TwoGenerationCache
+
+Spans = Sequence[tuple[int, int]]
+
+#: Bytes of the texts that one finder remembers.
+MAX_BYTES = 8 << 20
+_SPAN_BYTES = 120  # a tuple with two numbers
+
+
+def remember_spans(find: Callable[[str], Spans]) -> Callable[[str], Spans]:
+    """Returns a function that finds the same spans, and looks at a text only once."""
+    known: TwoGenerationCache[tuple[tuple[int, int], ...]] = TwoGenerationCache(MAX_BYTES)
+
+    @wraps(find)
+    def find_once(text: str) -> Spans:
+        spans = known.get(text)
+        if spans is None:
+            spans = tuple(find(text))
+            known.put(text, spans, _SPAN_BYTES * len(spans))
+        return spans
+
+    return find_once
