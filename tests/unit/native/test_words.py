@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compressor.native import load_kernel
@@ -53,6 +53,7 @@ def assert_same(python: object, native: object) -> None:
         assert python == native
 
 
+@settings(deadline=None)
 @given(st.lists(TEXTS, max_size=6), st.data())
 def test_both_number_and_describe_the_same_words(texts: list[str], data: st.DataObject) -> None:
     python, native = both()
@@ -81,6 +82,7 @@ def test_both_number_and_describe_the_same_words(texts: list[str], data: st.Data
         assert python.find([word]).tolist() == native.find([word]).tolist() == [number]
 
 
+@settings(deadline=None)
 @given(st.lists(TEXTS, min_size=1, max_size=6), st.lists(TEXTS, max_size=3))
 def test_both_index_the_same(texts: list[str], others: list[str]) -> None:
     python, native = both()
