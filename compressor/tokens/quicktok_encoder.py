@@ -61,7 +61,6 @@ _SURROGATES = (0xD800, 0xDFFF)
 _LONG_S = "'\u017f"
 _CHUNK = 1 << 20  # characters checked at once
 
-
 _is_process_short = False
 
 

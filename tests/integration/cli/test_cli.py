@@ -334,6 +334,7 @@ def test_doctor() -> None:
     checks = {check["name"]: check for check in report["checks"]}
     for name in ("core", "fast", "tokenizers", "store"):
         assert checks[name]["status"] == "ok", checks[name]
+    assert re.search("counted by (quicktok|tiktoken)", checks["tokenizers"]["detail"])
     assert str(Path("cache").absolute()) in checks["store"]["detail"]
     project = Path(__file__).parents[3].joinpath("pyproject.toml").read_text()
     table = project.partition("[project.optional-dependencies]")[2].partition("\n[")[0]
