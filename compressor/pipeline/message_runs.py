@@ -95,11 +95,10 @@ def find_removable_messages(turns: Sequence[Turn], messages: Sequence[Any], pinn
         messages: The messages themselves.
         pinned: Messages that stay.
     """
-    out: set[int] = set()
-    for group in group_tool_rounds(turns):
-        if all(_is_plain(turns[i], messages[i]) for i in group):
-            out.update(i for i in group if i not in pinned)
-    return out
+    plain = {turn.index for turn in turns if _is_plain(turn, messages[turn.index])}
+    if plain.issubset(pinned):
+        return set()
+    return {i for group in group_tool_rounds(turns) if plain.issuperset(group) for i in group if i not in pinned}
 
 
 def _is_plain(turn: Turn, message: Any) -> bool:

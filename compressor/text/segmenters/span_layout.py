@@ -125,8 +125,9 @@ class SpanLayout:
         """
         if _render_kernel is not None:
             mask = self._checked(keep).tobytes()
+            holes = None if removed is None else np.ascontiguousarray(removed, np.int32)
             return str(
-                _render_kernel.render_spans(self.text, self.spans, self.parents, self.closes, mask, removed, ELLIPSIS)
+                _render_kernel.render_spans(self.text, self.spans, self.parents, self.closes, mask, holes, ELLIPSIS)
             )
         return self.render_in_python(keep, removed)
 
