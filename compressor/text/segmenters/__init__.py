@@ -56,23 +56,21 @@ def segment_text(text: str, hint: str = "") -> SegmentedText:
         layout = _load("json", "json_layout")(text, segment_text)
         if layout is not None:
             return layout
-    if "{" in text or "[" in text:
-        if json_parts := _load("embedded_json", "find_embedded_json")(text):
-            composite: SegmentedText = _load("composite_layout", "composite_layout")(text, json_parts, segment_text)
-            return composite
+    if ("{" in text or "[" in text) and (parts := _load("embedded_json", "find_embedded_json")(text)):
+        composite: SegmentedText = _load("composite_layout", "composite_layout")(text, parts, segment_text)
+        return composite
     if kind == "json":
         kind = detect_line_content_type(text, hint)
+    found: SegmentedText | None = None
     if kind == "table":
-        if (clean := _load("delimited_table", "segment_delimited_table")(text)) is not None:
-            return clean
-    if kind in _MAY_BE_DIALOGUE:
-        if (dialogue := _load("dialogue", "segment_dialogue")(text)) is not None:
-            return dialogue
-    if kind in _MAY_BE_RECORDS and _records_are_possible(kind, text, hint):
-        if (records := _load("records", "segment_records")(text, headings=kind == "markdown")) is not None:
-            return records
-    cut: SegmentedText = _load(*_SEGMENTERS[kind])(text, hint)
-    return cut
+        found = _load("delimited_table", "segment_delimited_table")(text)
+    if found is None and kind in _MAY_BE_DIALOGUE:
+        found = _load("dialogue", "segment_dialogue")(text)
+    if found is None and kind in _MAY_BE_RECORDS and _records_are_possible(kind, text, hint):
+        found = _load("records", "segment_records")(text, headings=kind == "markdown")
+    if found is None:
+        found = _load(*_SEGMENTERS[kind])(text, hint)
+    return found
 
 
 @cache
