@@ -16,6 +16,7 @@ from compressor.text.segmenters.base import UnitFlag
 
 #: The weight of a token in a unit's novelty, by the token's class. Exact strings count more than words.
 NOVELTY_WEIGHT = {WORD: 0.3, NAME: 0.6, NUMBER: 0.6, IDENTIFIER: 1.0, CODE: 1.5, PATH: 1.5}
+_WEIGHTS = np.array([NOVELTY_WEIGHT[k] for k in range(6)], np.float32)
 REPEAT_VALUE = 0.15  # The fraction of its score that a unit keeps if better units say everything in it.
 TOP_MATCH = 0.8  # Matches this close to the best one may take more than the share that is reserved for matches.
 TOP_FACTOR, MAX_RESERVED = 1.8, 0.9
@@ -57,15 +58,15 @@ def rank(scores: Scores, units: UnitBatch) -> Ranking:
     n = len(units)
     index = units.index
     unit, token = index.pairs
-    weight = np.array([NOVELTY_WEIGHT[k] for k in range(6)], np.float32)[index.kinds][token]
+    weight = _WEIGHTS[index.kinds][token]
     total = np.bincount(unit, weight, n)
     priority = scores.astype(np.float64)
     novelty = np.ones(n)
     for _ in range(REORDER_ROUNDS):
-        position = _positions(priority)
+        position = _positions(priority)[unit]
         best = np.full(len(index.kinds), n, np.int64)
-        np.minimum.at(best, token, position[unit])
-        fresh = np.bincount(unit, weight * (position[unit] == best[token]), n)
+        np.minimum.at(best, token, position)
+        fresh = np.bincount(unit, weight * (position == best[token]), n)
         novelty = np.where(total > 0, fresh / np.maximum(total, 1e-9), 1.0)
         priority = scores * (REPEAT_VALUE + (1 - REPEAT_VALUE) * novelty)
     if (units.templates >= 0).any():
@@ -76,7 +77,7 @@ def rank(scores: Scores, units: UnitBatch) -> Ranking:
         novelty = np.minimum(novelty, _vector_novelty(units.vectors, _positions(priority)))
         priority = scores * (REPEAT_VALUE + (1 - REPEAT_VALUE) * novelty)
     position = propagate_to_ancestors(_reserved_first(_positions(priority), units), units.parents)
-    return Ranking(np.lexsort((np.arange(n), position)).astype(np.int32), novelty.astype(np.float32))
+    return Ranking(np.argsort(position, kind="stable").astype(np.int32), novelty.astype(np.float32))
 
 
 def _reserved_first(position: npt.NDArray[np.int64], units: UnitBatch) -> npt.NDArray[np.int64]:
@@ -126,7 +127,7 @@ def _positions(priority: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
     """Returns the position of each unit, 0 for the highest priority, shape [units]. Of equals the newer comes first."""
     n = len(priority)
     out: npt.NDArray[np.int64] = np.empty(n, np.int64)
-    out[np.lexsort((-np.arange(n), -priority))] = np.arange(n)
+    out[n - 1 - np.argsort(-priority[::-1], kind="stable")] = np.arange(n)
     return out
 
 

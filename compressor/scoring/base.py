@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from compressor.context.model import Kind
 from compressor.scoring.token_index import NAME, WORD, TokenIndex
+from compressor.scoring.tool_call_terms import ToolCallTerms, tool_call_terms
 from compressor.text.segmenters.base import SegmentedText
 from compressor.text.segmenters.span_layout import SpanLayout
 
@@ -112,6 +113,11 @@ class UnitBatch:
     def agent_sources(self) -> npt.NDArray[np.bool_]:
         """[sources] which sources the agent itself wrote."""
         return np.array([s.kind in ("assistant", "thinking") for s in self.sources], np.bool_)
+
+    @cached_property
+    def tool_calls(self) -> list[tuple[int, ToolCallTerms]]:
+        """The tool calls that sources answer, and titles, with the numbers of the sources."""
+        return [(i, tool_call_terms(s.tool_call_text)) for i, s in enumerate(self.sources) if s.tool_call_text]
 
     @cached_property
     def costs(self) -> npt.NDArray[np.float32]:

@@ -25,7 +25,6 @@ from compressor.scoring.reuse_features import LexicalMatch
 from compressor.scoring.reuse_predictor import reuse_likelihood
 from compressor.scoring.runtime.file_digest import file_digest
 from compressor.scoring.term_counts import TermCounts
-from compressor.scoring.tool_call_terms import tool_call_terms
 from compressor.text.segmenters.base import UnitFlag
 
 _TROUBLE = re.compile(r"\b(?:fail|error|exception|crash|wrong|broke|bug|problem|issue|warn|fault|traceback)", re.I)
@@ -332,8 +331,8 @@ class HeuristicScorer:
         numbers = wanted.numbers()
         rows: list[int] = []
         terms_of: list[int] = []
-        for i, source in enumerate(units.sources):
-            counts = tool_call_terms(source.tool_call_text).counts
+        for i, call in units.tool_calls:
+            counts = call.counts
             for term in numbers.keys() & counts.keys():
                 rows += [i] * counts[term]
                 terms_of += [numbers[term]] * counts[term]

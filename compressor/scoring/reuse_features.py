@@ -17,7 +17,6 @@ from compressor.scoring.base import UnitBatch
 from compressor.scoring.name_features import NameFeatures, name_features, token_name_features
 from compressor.scoring.path_features import FEATURES as PATH_FEATURES
 from compressor.scoring.path_features import path_rows
-from compressor.scoring.tool_call_terms import tool_call_terms
 from compressor.text.segmenters.base import UnitFlag
 
 #: The bits of `token_shape` before the length.
@@ -64,7 +63,7 @@ def token_features(units: UnitBatch, match: LexicalMatch) -> Floats:
     """Returns the features of tokens, [vocabulary, TOKEN_FEATURES]."""
     index = units.index
     matched, best = _matched_terms(units, match)
-    in_calls = index.mask([s.tool_call_text for s in units.sources])
+    in_calls = index.mask([s.tool_call_text for s in units.sources if s.tool_call_text])
     paths = path_rows(index, match.retained | match.written_by_agent, match.query_terms)
     if _kernel is None:
         return _token_matrix(units, match, matched, best, in_calls, *paths)
@@ -148,7 +147,7 @@ def unit_features(units: UnitBatch, match: LexicalMatch) -> Floats:
     of_source += [ages == 0, np.exp(-ages / 2), np.exp(-ages / 8)]
     of_sources = np.stack([np.asarray(x, np.float32) for x in of_source], axis=1)
     members = _first_members(units)
-    called = frozenset().union(*[tool_call_terms(s.tool_call_text).arguments for s in units.sources])
+    called = frozenset().union(*[call.arguments for _, call in units.tool_calls])
     column_names = _name_bits(map(name_features, units.column_names), called, match)
     member_names = np.zeros(len(index.kinds), np.uint8)
     first = sorted(set(members.tolist()) - {-1})
