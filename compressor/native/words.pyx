@@ -392,10 +392,21 @@ cdef class Vocabulary:
         for i in range(words.shape[0]):
             found = self.lower[words[i]]
             if found < 0:
-                found = self.number(self.names.text(words[i]).lower())
+                if self.is_lower_ascii(words[i]):
+                    found = words[i]
+                else:
+                    found = self.number(self.names.text(words[i]).lower())
                 self.lower[words[i]] = found
             to[i] = found
         return out
+
+    cdef bint is_lower_ascii(self, int32_t word):
+        cdef const uint8_t* start = self.names.start_of(word)
+        cdef size_t at
+        for at in range(self.names.size_of(word)):
+            if start[at] >= 128 or 65 <= start[at] <= 90:  # A to Z
+                return False
+        return True
 
     # ---- indexes
 

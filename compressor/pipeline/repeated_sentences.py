@@ -43,7 +43,20 @@ def find_repeats(index: TokenIndex, which: _Ints, overlaps: npt.NDArray[np.float
         overlaps: [units] the fraction of a unit's word pairs that another must have for it to be a repeat.
     """
     ends = np.cumsum(index.lengths, dtype=np.int64)
-    return _find_pairs(index.token, ends, which, overlaps, index.lower_ids, exactness_of(index), MAX_POSTINGS)
+    return _find_pairs(
+        index.token, ends, which, overlaps, _lower_labels(index, which), exactness_of(index), MAX_POSTINGS
+    )
+
+
+def _lower_labels(index: TokenIndex, which: _Ints) -> Ids:
+    """Returns [vocabulary] numbers that are the same for tokens of some units that differ only in case."""
+    mine = np.zeros(len(index.lengths), np.bool_)
+    mine[which] = True
+    used = np.zeros(len(index.word_ids), np.bool_)
+    used[index.token[np.repeat(mine, index.lengths)]] = True
+    out = np.zeros(len(used), np.int32)
+    out[used] = index.memory.vocabulary.lower_ids(index.word_ids[used])
+    return out
 
 
 def has_exact_words(index: TokenIndex, which: _Ints) -> npt.NDArray[np.bool_]:
