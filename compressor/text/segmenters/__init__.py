@@ -52,27 +52,29 @@ def segment_text(text: str, hint: str = "") -> SegmentedText:
     if not text:
         return build_layout("prose", "", [])
     kind = detect_content_type(text, hint)
-    if kind == "json":
-        layout = _load("json", "json_layout")(text, segment_text)
-        if layout is not None:
-            return layout
-    if "{" in text or "[" in text:
-        if json_parts := _load("embedded_json", "find_embedded_json")(text):
-            composite: SegmentedText = _load("composite_layout", "composite_layout")(text, json_parts, segment_text)
-            return composite
+    if kind == "json" and (layout := _divide("json", "json_layout", text, segment_text)) is not None:
+        return layout
+    if ("{" in text or "[" in text) and (parts := _load("embedded_json", "find_embedded_json")(text)):
+        composite: SegmentedText = _load("composite_layout", "composite_layout")(text, parts, segment_text)
+        return composite
     if kind == "json":
         kind = detect_line_content_type(text, hint)
-    if kind == "table":
-        if (clean := _load("delimited_table", "segment_delimited_table")(text)) is not None:
-            return clean
-    if kind in _MAY_BE_DIALOGUE:
-        if (dialogue := _load("dialogue", "segment_dialogue")(text)) is not None:
-            return dialogue
+    if kind == "table" and (layout := _divide("delimited_table", "segment_delimited_table", text)) is not None:
+        return layout
+    if kind in _MAY_BE_DIALOGUE and (layout := _divide("dialogue", "segment_dialogue", text)) is not None:
+        return layout
     if kind in _MAY_BE_RECORDS and _records_are_possible(kind, text, hint):
-        if (records := _load("records", "segment_records")(text, headings=kind == "markdown")) is not None:
+        records: SegmentedText | None = _load("records", "segment_records")(text, headings=kind == "markdown")
+        if records is not None:
             return records
     cut: SegmentedText = _load(*_SEGMENTERS[kind])(text, hint)
     return cut
+
+
+def _divide(module: str, function: str, *arguments: Any) -> SegmentedText | None:
+    """Returns what a segmenter returns that may find that a text is not of its type."""
+    layout: SegmentedText | None = _load(module, function)(*arguments)
+    return layout
 
 
 @cache
