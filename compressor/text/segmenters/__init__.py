@@ -52,10 +52,8 @@ def segment_text(text: str, hint: str = "") -> SegmentedText:
     if not text:
         return build_layout("prose", "", [])
     kind = detect_content_type(text, hint)
-    if kind == "json":
-        layout = _load("json", "json_layout")(text, segment_text)
-        if layout is not None:
-            return layout
+    if kind == "json" and (layout := _divide("json", "json_layout", text, segment_text)) is not None:
+        return layout
     if ("{" in text or "[" in text) and (parts := _load("embedded_json", "find_embedded_json")(text)):
         composite: SegmentedText = _load("composite_layout", "composite_layout")(text, parts, segment_text)
         return composite
@@ -63,14 +61,21 @@ def segment_text(text: str, hint: str = "") -> SegmentedText:
         kind = detect_line_content_type(text, hint)
     found: SegmentedText | None = None
     if kind == "table":
-        found = _load("delimited_table", "segment_delimited_table")(text)
+        found = _divide("delimited_table", "segment_delimited_table", text)
     if found is None and kind in _MAY_BE_DIALOGUE:
-        found = _load("dialogue", "segment_dialogue")(text)
+        found = _divide("dialogue", "segment_dialogue", text)
     if found is None and kind in _MAY_BE_RECORDS and _records_are_possible(kind, text, hint):
         found = _load("records", "segment_records")(text, headings=kind == "markdown")
     if found is None:
         found = _load(*_SEGMENTERS[kind])(text, hint)
+    assert found is not None
     return found
+
+
+def _divide(module: str, function: str, *arguments: Any) -> SegmentedText | None:
+    """Returns what a segmenter returns that may find that a text is not of its type."""
+    layout: SegmentedText | None = _load(module, function)(*arguments)
+    return layout
 
 
 @cache

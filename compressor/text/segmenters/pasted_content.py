@@ -30,7 +30,8 @@ _TAGS = (
     "|content|contents|file_content|file_contents|attachment|attachments|passage|passages|search_results|results|email|diff|patch|code|table"
 )
 _TAG = re.compile(rf"<({_TAGS})\b[^<>\n]{{0,200}}>", re.I)
-_DOCUMENT = re.compile(r"^[ \t]*(?:Document|Passage|Source|Doc)[ \t]*(?:\[\d+\]|\(\d+\)|#?\d+[ \t]*[:(])", re.M)
+_DOCUMENT_WORDS = ("Document", "Passage", "Source", "Doc")
+_DOCUMENT = re.compile(rf"^[ \t]*(?:{'|'.join(_DOCUMENT_WORDS)})[ \t]*(?:\[\d+\]|\(\d+\)|#?\d+[ \t]*[:(])", re.M)
 _BLANK = re.compile(r"\n[ \t]*\n\s*")
 _JSON_LINE = re.compile(r"^[ \t]*(?=\{\s*[\"}]|\[\s*[\[{\"\d-])", re.M)
 _CERTAIN = frozenset(("json", "log", "diff", "table", "html"))  # no instruction is ever written like this
@@ -81,7 +82,7 @@ def _outermost(spans: list[Span]) -> list[Span]:
 def _fenced(text: str) -> list[Span]:
     out: list[Span] = []
     ticks, start = "", 0
-    for m in _FENCE.finditer(text):
+    for m in _FENCE.finditer(text) if "```" in text or "~~~" in text else ():
         if not ticks:
             ticks, start = m.group(1), m.end()
         elif m.group(1).startswith(ticks) and not m.group(2).strip():
@@ -92,6 +93,8 @@ def _fenced(text: str) -> list[Span]:
 
 def _tagged(text: str) -> list[Span]:
     out: list[Span] = []
+    if "<" not in text:
+        return out
     low = text.lower()
     if len(low) != len(text):
         low = text
@@ -112,6 +115,8 @@ def _tagged(text: str) -> list[Span]:
 
 def _documents(text: str) -> list[Span]:
     """From the first numbered document to the end of the last one's paragraph."""
+    if not any(word in text for word in _DOCUMENT_WORDS):
+        return []
     openings = [m.start() for m in _DOCUMENT.finditer(text)]
     if len(openings) < 2:
         return []
@@ -121,6 +126,8 @@ def _documents(text: str) -> list[Span]:
 
 def _values(text: str, found: list[Span]) -> list[Span]:
     out: list[Span] = []
+    if "{" not in text and "[" not in text:
+        return out
     decoder = json.JSONDecoder()
     at = tries = 0
     for m in _JSON_LINE.finditer(text):
