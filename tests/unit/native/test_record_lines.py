@@ -73,7 +73,22 @@ def test_same_lines_of_recorded_texts() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "\n", "\r\n", "\ufeff", "a" * 5000, "(" * 5000, "- " * 5000, ":" * 5000, "a " * 5000, "a(" * 3000, '"' * 5000],
+    [
+        "",
+        "\n",
+        "\r\n",
+        "\ufeff",
+        "a" * 5000,
+        "(" * 5000,
+        "- " * 5000,
+        ":" * 5000,
+        "a " * 5000,
+        "a(" * 3000,
+        "key" + " " * 20_000,
+        "key" + "\t " * 9000,
+        "key" + " \t" * 9000 + "x",
+        '"' * 5000,
+    ],
 )
 def test_same_lines_of_long_runs(text: str) -> None:
     check(text)
