@@ -101,7 +101,7 @@ def read_changed(context: Context, messages: list[Any], first_changed: int) -> t
     Raises:
         ContextError: The provider would reject the messages.
     """
-    known: KnownHistory | None = context.history
+    known = context.history
     same = min(first_changed, len(known.copies)) if known is not None else 0
     return _read(messages, messages, context.tools, False, _key(messages), known, same)
 
