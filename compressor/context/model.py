@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from compressor.context.formats.known_history import KnownHistory
     from compressor.context.running_totals import RunningTotals
 
 Kind = Literal["system", "user", "assistant", "thinking", "tool_call", "tool_result", "document", "example", "image"]
@@ -119,5 +120,5 @@ class Context:
     format_name: str
     tools: Sequence[Any] | None = None
     totals: RunningTotals | None = field(default=None, repr=False, compare=False)
-    history: Any = field(default=None, repr=False, compare=False)
+    history: KnownHistory | None = field(default=None, repr=False, compare=False)
     settled: int = field(default=0, repr=False, compare=False)

@@ -26,7 +26,7 @@ _PROMPTS = ("system", "developer")
 MAX_BYTES = 32 << 20
 MAX_BRANCHES = 8  # histories that begin with the same message
 MAX_REWRITTEN = 8  # a history that differs from a known one in up to this many messages at its end replaces it
-MESSAGE_BYTES = 1_500  # what is remembered of one message besides its texts
+MESSAGE_BYTES = 1_000  # what is remembered of one message besides its texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def read_changed(context: Context, messages: list[Any], first_changed: int) -> t
     Raises:
         ContextError: The provider would reject the messages.
     """
-    known: KnownHistory | None = context.history
+    known = context.history
     same = min(first_changed, len(known.copies)) if known is not None else 0
     return _read(messages, messages, context.tools, False, _key(messages), known, same)
 

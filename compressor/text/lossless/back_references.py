@@ -24,7 +24,7 @@ from compressor.text.lossless.line_numbers import LineNumberStyle, NumberedLines
 MIN_LINES = 4  # lines in a run
 MAX_CANDIDATES = 8  # the newest places kept for each four lines; bounds the work where lines repeat without end
 MIN_RUN_CHARS = 80  # characters without indentation that a run must have: a note takes 12 to 20 tokens
-_LINE_BYTES = 400  # of one line with its id, its place and the four lines from it on
+_LINE_BYTES = 250  # of one line with its id, its place and the four lines from it on
 
 _NUMBERED = r"\[lines (\d{1,7})-(\d{1,7}) of tool result (\d{1,9}) again(?:, now (\d{1,7})-\d{1,7})?\]"
 _PLAIN = r"\[(\d{1,9}) lines of tool result (\d{1,9}) again, from its line (\d{1,9})\]"

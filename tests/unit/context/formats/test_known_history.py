@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -127,6 +128,28 @@ def test_edited_messages_are_read_as_all_messages_are(name: str, data: st.DataOb
         new = changed.get(old.index, old)
         assert facts(new) == facts(turn)
     assert counted(context, removed, changed) == get_counter("gpt-4o").count_context(whole)
+
+
+def test_threads_do_not_disturb_each_other() -> None:
+    forget_histories()
+    start = [{"role": "user", "content": "Fix it."}, {"role": "assistant", "content": "How?"}]
+
+    def converse(number: int) -> list[Any]:
+        messages, seen = list(start), []
+        for i in range(40):
+            messages.append({"role": "user", "content": f"{i % (number + 1)}"})
+            context = read_context(messages)[1]
+            tokens = get_counter("gpt-4o").count_context(context)
+            seen.append((totals_of(context).outline(), tokens, [turn.slots[0].text for turn in context.turns]))
+            if i % 7 == number % 7:
+                messages = copy.deepcopy(messages[: len(messages) // 2])
+        return seen
+
+    with ThreadPoolExecutor(8) as threads:
+        together = list(threads.map(converse, range(8)))
+    for number, seen in enumerate(together):
+        forget_histories()
+        assert converse(number) == seen
 
 
 def facts(turn: Any) -> Any:
