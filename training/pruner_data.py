@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from compressor.scoring.bm25 import K1, STOP, B
+from compressor.scoring.bm25 import STOP
+from compressor.scoring.term_counts import K1, B
 from compressor.scoring.token_index import terms
 from training.data import Case, cases, flat, holding, records, sentences
 

@@ -59,16 +59,16 @@ def segment_text(text: str, hint: str = "") -> SegmentedText:
         return composite
     if kind == "json":
         kind = detect_line_content_type(text, hint)
-    found: SegmentedText | None = None
+    found = None
     if kind == "table":
         found = _divide("delimited_table", "segment_delimited_table", text)
     if found is None and kind in _MAY_BE_DIALOGUE:
         found = _divide("dialogue", "segment_dialogue", text)
     if found is None and kind in _MAY_BE_RECORDS and _records_are_possible(kind, text, hint):
-        found = _load("records", "segment_records")(text, headings=kind == "markdown")
+        found = _divide("records", "segment_records", text, kind == "markdown")
     if found is None:
-        found = _load(*_SEGMENTERS[kind])(text, hint)
-    assert found is not None
+        cut: SegmentedText = _load(*_SEGMENTERS[kind])(text, hint)
+        return cut
     return found
 
 

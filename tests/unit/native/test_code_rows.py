@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
-from compressor.native import load_kernel
 from compressor.text.segmenters.code_lines import rows_by_indentation, rows_by_indentation_slowly
+from support.native_kernels import kernel_or_skip
 from support.property_tests import given, settings, st
 from support.recorded_texts import recorded_texts
 
-NATIVE = load_kernel("code_rows")
-if NATIVE is None and os.environ.get("COMPRESSOR_REQUIRE_MODELS") and os.environ.get("COMPRESSOR_NATIVE") != "0":
-    raise RuntimeError("the kernel `code_rows` is not built")
-pytestmark = pytest.mark.skipif(NATIVE is None, reason="the kernel `code_rows` is not built")
+NATIVE = kernel_or_skip("code_rows")
 
 LANGUAGES = ("python", "javascript", None, "ruby", "sql", "c")
 PARTS = [

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
-import pytest
-
-from compressor.native import load_kernel
 from compressor.text.segmenters import content_lines
 from compressor.text.segmenters.numbered_lines import (
     leading_numbers,
@@ -16,13 +11,12 @@ from compressor.text.segmenters.numbered_lines import (
     without_numbers,
     without_numbers_slowly,
 )
+from support.native_kernels import kernel_or_skip
 from support.property_tests import given, settings, st
 from support.recorded_texts import recorded_texts
 
-MISSING = [name for name in ("content_lines", "numbered_lines") if load_kernel(name) is None]
-if MISSING and os.environ.get("COMPRESSOR_REQUIRE_MODELS") and os.environ.get("COMPRESSOR_NATIVE") != "0":
-    raise RuntimeError(f"kernels not built: {MISSING}")
-pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"kernels not built: {MISSING}")
+for _name in ("content_lines", "numbered_lines"):
+    kernel_or_skip(_name)
 
 TESTS = (
     content_lines.count_log_heads,

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import random
 
 import numpy as np
 import pytest
 
-from compressor.native import load_kernel
 from compressor.pipeline.conversation_order import ConversationOrder, RemovableMessage
+from support.native_kernels import kernel_or_skip
 from support.property_tests import given, settings, st
 
-NATIVE = load_kernel("conversation")
-if NATIVE is None and os.environ.get("COMPRESSOR_REQUIRE_MODELS") and os.environ.get("COMPRESSOR_NATIVE") != "0":
-    raise RuntimeError("the kernel `conversation` is not built")
-pytestmark = pytest.mark.skipif(NATIVE is None, reason="the kernel `conversation` is not built")
+NATIVE = kernel_or_skip("conversation")
 
 
 @settings(max_examples=200)

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 from typing import Any
 
 import pytest
 
-from compressor.native import load_kernel
 from compressor.text.lossless.json_tables import ParsedJson, TableWriter, parse
 from compressor.text.segmenters import json as segmenter
 from compressor.text.segmenters import segment_text
 from compressor.text.segmenters.json_nodes import Grid, Group, Node, Text
+from support.native_kernels import kernel_or_skip
 from support.property_tests import given, settings, st
 
-NATIVE = load_kernel("json_units")
-if NATIVE is None and os.environ.get("COMPRESSOR_REQUIRE_MODELS") and os.environ.get("COMPRESSOR_NATIVE") != "0":
-    raise RuntimeError("the kernel `json_units` is not built")
-pytestmark = pytest.mark.skipif(NATIVE is None, reason="the kernel `json_units` is not built")
+NATIVE = kernel_or_skip("json_units")
 
 SETTINGS: Any = segmenter._settings
 KEYS = ["id", "name", "total", "has_more", "status", "a.b", "", "é", "\ud800", "(key)", "columns", "rows", "error"]

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import Any
 
 import pytest
 
-from compressor.native import load_kernel
 from compressor.text.lossless import json_tables, json_values, table_detection
 from compressor.text.lossless.json_tables import TableWriter
 from compressor.text.lossless.json_values import NumberText, RepeatedKeys, read_int, read_object
 from compressor.text.lossless.table_detection import ABSENT
+from support.native_kernels import kernel_or_skip
 from support.property_tests import given, settings, st
 
-NATIVE: Any = load_kernel("json_values")
-if NATIVE is None and os.environ.get("COMPRESSOR_REQUIRE_MODELS") and os.environ.get("COMPRESSOR_NATIVE") != "0":
-    raise RuntimeError("the kernel `json_values` is not built")
-pytestmark = pytest.mark.skipif(NATIVE is None, reason="the kernel `json_values` is not built")
+NATIVE = kernel_or_skip("json_values")
 
 READER: Any = json_values._reader
 KEYS = st.sampled_from(["id", "name", "a.b", "", "é", "\ud800", "(key)", "columns", "rows"])

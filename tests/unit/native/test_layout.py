@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import base64
-import os
 import random
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import pytest
 
-from compressor.native import load_kernel
 from compressor.text.segmenters import lines, long_lines, span_layout
 from compressor.text.segmenters.span_layout import SpanLayout
+from support.native_kernels import kernel_or_skip
 from support.property_tests import given, settings, st
 
-NATIVE = load_kernel("layout")
-if NATIVE is None and os.environ.get("COMPRESSOR_REQUIRE_MODELS") and os.environ.get("COMPRESSOR_NATIVE") != "0":
-    raise RuntimeError("the kernel `layout` is not built")
-pytestmark = pytest.mark.skipif(NATIVE is None, reason="the kernel `layout` is not built")
+NATIVE = kernel_or_skip("layout")
 
 DATA = base64.b64encode(random.Random(1).randbytes(900)).decode()
 PARTS = [
@@ -39,7 +34,7 @@ def same(one: SpanLayout, other: SpanLayout) -> None:
 
 
 def by_kernel(text: str, starts: Any, parents: Any, flags: Any, closes: Any, max_chars: int) -> SpanLayout | None:
-    found = span_layout._kernel.tile(  # type: ignore[union-attr]
+    found = span_layout._kernel.tile(
         text, starts, parents, flags, closes, max_chars, long_lines.LONG_LINE, span_layout._payload_finder
     )
     return None if found is None else SpanLayout("prose", text, *found)
@@ -97,7 +92,7 @@ def test_wrong_arrays_are_left_to_the_twin() -> None:
 
 def test_a_finder_of_runs_finds_every_run() -> None:
     for size in (1, 2, 7):
-        finder = NATIVE.RunFinder("ab", size)  # type: ignore[union-attr]
+        finder = NATIVE.RunFinder("ab", size)
         for before in range(10):
             for length in range(10):
                 text = "c" * before + "ab" * 5
@@ -108,6 +103,6 @@ def test_a_finder_of_runs_finds_every_run() -> None:
 @settings(max_examples=200)
 @given(st.one_of(st.text("a\n\r\u2028é日\U0001f600", max_size=40), st.text(st.characters(), max_size=60)))
 def test_lines_begin_where_the_twin_says(text: str) -> None:
-    found, twin = NATIVE.line_starts(text), lines._find_lines(text)  # type: ignore[union-attr]
+    found, twin = NATIVE.line_starts(text), lines._find_lines(text)
     assert found.dtype == twin.dtype
     assert found.tolist() == twin.tolist()

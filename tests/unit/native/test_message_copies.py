@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import pytest
 
 from compressor.context import message_copies
 from compressor.context.message_copies import MAX_DEPTH, MAX_NODES, ModelCopy
-from compressor.native import load_kernel
+from support.native_kernels import kernel_or_skip
 from support.property_tests import given, settings, st
 
-kernel = load_kernel("message_copies")
-if kernel is None and not os.environ.get("COMPRESSOR_REQUIRE_MODELS"):
-    pytest.skip("the kernel is not built", allow_module_level=True)
+kernel = kernel_or_skip("message_copies")
 
 leaves = (
     st.text(st.characters(codec=None), max_size=5)  # all planes, and lone surrogates

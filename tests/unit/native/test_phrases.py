@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import re
 import threading
@@ -11,17 +10,14 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from compressor.native import load_kernel
 from compressor.text import reasoning_phrases as phrases
 from compressor.text.phrase_automaton import ACCEPT, CHARS, SPLIT, PhraseAutomaton
 from compressor.text.reasoning_phrases import MAX_READ_CHARS, PHRASE_GROUPS, UNDECIDED, ReasoningKind
+from support.native_kernels import kernel_or_skip
 from support.property_tests import given, settings, st
 from support.reasoning_traces import SAMPLES, UNSEEN
 
-NATIVE = load_kernel("phrases")
-if NATIVE is None and os.environ.get("COMPRESSOR_REQUIRE_MODELS") and os.environ.get("COMPRESSOR_NATIVE") != "0":
-    raise RuntimeError("the kernel `phrases` is not built")
-needs_kernel = pytest.mark.skipif(NATIVE is None, reason="the kernel `phrases` is not built")
+NATIVE = kernel_or_skip("phrases")
 
 WORDS = sorted({w for group in PHRASE_GROUPS.values() for p in group.values() for w in re.findall(r"[a-z']+", p)})
 AUTOMATON = PhraseAutomaton(PHRASE_GROUPS)
@@ -62,21 +58,18 @@ def walk(automaton: PhraseAutomaton, node: int, rng: random.Random) -> str:
     return "".join(out)
 
 
-@needs_kernel
 @settings(max_examples=300)
 @given(st.lists(st.tuples(st.sampled_from(WORDS), st.sampled_from(JOINTS)), max_size=20))
 def test_sentences_of_the_phrases_words(parts: list[tuple[str, str]]) -> None:
     same("".join(word + joint for word, joint in parts))
 
 
-@needs_kernel
 @settings(max_examples=300)
 @given(st.text(max_size=1200))
 def test_any_text(text: str) -> None:
     same(text)
 
 
-@needs_kernel
 @given(st.integers(0, 1 << 30))
 def test_walks_through_the_patterns(seed: int) -> None:
     rng, automaton = random.Random(seed), AUTOMATON
@@ -88,7 +81,6 @@ def test_walks_through_the_patterns(seed: int) -> None:
     assert decided >= 90
 
 
-@needs_kernel
 @pytest.mark.parametrize(
     "text", ["", " ", "\n", "?", "a" * 5_000, " " * 5_000, "the answer " * 500, ", if it is " * 400]
 )
@@ -96,14 +88,12 @@ def test_odd_texts(text: str) -> None:
     same(text)
 
 
-@needs_kernel
 def test_traces() -> None:
     for sample in (*SAMPLES, *UNSEEN):
         for sentence in re.split(r"(?<=[.!?])\s+", sample.trace):
             same(sentence)
 
 
-@needs_kernel
 def test_few_states_change_nothing() -> None:
     assert NATIVE is not None
     numbers = {kind.name: int(kind) for kind in ReasoningKind}
@@ -113,7 +103,6 @@ def test_few_states_change_nothing() -> None:
             assert few.classify(sentence) == by_kernel(sentence)
 
 
-@needs_kernel
 def test_threads_share_one_matcher() -> None:
     texts = [f"{a} {b} {c}." for a in WORDS[::9] for b in WORDS[::17] for c in WORDS[::23]][:4_000]
     expected = [by_kernel(text) for text in texts]
@@ -136,7 +125,6 @@ def test_an_automaton_refuses_what_it_does_not_understand(pattern: str) -> None:
         PhraseAutomaton({"group": {"pattern": pattern}})
 
 
-@needs_kernel
 @given(st.lists(st.tuples(st.sampled_from(WORDS), st.sampled_from([*JOINTS, "Σ", " ΑΣ "])), max_size=40), st.data())
 def test_sentences_of_one_text(parts: list[tuple[str, str]], data: st.DataObject) -> None:
     text = "".join(word.title() + joint for word, joint in parts)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
-from compressor.native import load_kernel
 from compressor.text.segmenters import record_lines
 from compressor.text.segmenters.record_lines import (
     CODE_SAMPLE,
@@ -16,13 +13,11 @@ from compressor.text.segmenters.record_lines import (
     read_record_lines,
     record_kinds,
 )
+from support.native_kernels import kernel_or_skip
 from support.property_tests import given, settings, st
 from support.recorded_texts import recorded_texts
 
-NATIVE = load_kernel("record_lines")
-if NATIVE is None and os.environ.get("COMPRESSOR_REQUIRE_MODELS") and os.environ.get("COMPRESSOR_NATIVE") != "0":
-    raise RuntimeError("the kernel `record_lines` is not built")
-pytestmark = pytest.mark.skipif(NATIVE is None, reason="the kernel `record_lines` is not built")
+NATIVE = kernel_or_skip("record_lines")
 
 PARTS = [
     *"\n\n\n\t\r\x0b ()[]{}\"'`*_:=;,.#%+-~&|!@$\\/<>\ufeff\u2028\xa0\ud800\U0001f600",

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import random
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
-from compressor.native import load_kernel
 from compressor.pipeline.output_validation import word_splits
 from compressor.text.segmenters import segment_text
 from compressor.text.segmenters.json import with_ancestors
 from compressor.text.segmenters.span_layout import SpanLayout, gap_sign
+from support.native_kernels import kernel_or_skip
 from support.property_tests import given, settings, st
 
-NATIVE = load_kernel("render")
-if NATIVE is None and os.environ.get("COMPRESSOR_REQUIRE_MODELS") and os.environ.get("COMPRESSOR_NATIVE") != "0":
-    raise RuntimeError("the kernel `render` is not built")
-pytestmark = pytest.mark.skipif(NATIVE is None, reason="the kernel `render` is not built")
+NATIVE = kernel_or_skip("render")
 
 PARTS = [
     "a", "word", " ", "\t", "\n", "\r\n", "\r", "\n\n\n", "}", "_", "9", "é", "日本", "๒", "\u0e00", "\u0dff", "٣", "½",

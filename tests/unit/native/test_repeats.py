@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import random
 import re
 
 import numpy as np
 import pytest
 
-from compressor.native import load_kernel
 from compressor.pipeline.repeated_sentences import MAX_POSTINGS, compare_pairs, compare_terms, find_exact
+from support.native_kernels import kernel_or_skip
 from support.property_tests import given, settings, st
 from support.reasoning_traces import SAMPLES, UNSEEN
 
-NATIVE = load_kernel("repeats")
-if NATIVE is None and os.environ.get("COMPRESSOR_REQUIRE_MODELS") and os.environ.get("COMPRESSOR_NATIVE") != "0":
-    raise RuntimeError("the kernel `repeats` is not built")
-pytestmark = pytest.mark.skipif(NATIVE is None, reason="the kernel `repeats` is not built")
+NATIVE = kernel_or_skip("repeats")
 
 
 def same(units: list[list[int]], vocabulary: int, rng: random.Random, share: float = 1.0) -> list[int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 
 import numpy as np
@@ -24,14 +23,13 @@ from compressor.scoring import (
     term_counts,
 )
 from compressor.text.segmenters import segment_text
+from support.native_kernels import kernel_or_skip
 from support.property_tests import assume, given, settings, st
 
 KERNELS = ("relevance", "reuse_features")
 USERS = (heuristic, propagation, reuse_features, reuse_predictor, term_counts)
-MISSING = [name for name in KERNELS if load_kernel(name) is None]
-if MISSING and os.environ.get("COMPRESSOR_REQUIRE_MODELS") and os.environ.get("COMPRESSOR_NATIVE") != "0":
-    raise RuntimeError(f"kernels are not built: {MISSING}")
-pytestmark = pytest.mark.skipif(bool(MISSING), reason="the kernels of scoring are not built")
+for _name in KERNELS:
+    kernel_or_skip(_name)
 
 RANDOM = random.Random(5)
 TABLE = json.dumps([{"order_id": f"#W{i:05}", "state": "late" if i == 7 else "sent", "n": i % 3} for i in range(30)])

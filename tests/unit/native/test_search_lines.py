@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
-from compressor.native import load_kernel
 from compressor.text.segmenters.search_results import read_listing, read_listing_slowly
+from support.native_kernels import kernel_or_skip
 from support.property_tests import given, settings, st
 from support.recorded_texts import recorded_texts
 
-NATIVE = load_kernel("search_lines")
-if NATIVE is None and os.environ.get("COMPRESSOR_REQUIRE_MODELS") and os.environ.get("COMPRESSOR_NATIVE") != "0":
-    raise RuntimeError("the kernel `search_lines` is not built")
-pytestmark = pytest.mark.skipif(NATIVE is None, reason="the kernel `search_lines` is not built")
+NATIVE = kernel_or_skip("search_lines")
 
 PARTS = [
     *"\n\n\n\n\r\t    x:-|│é٣\xa0\u2028\ud800\U0001f600",

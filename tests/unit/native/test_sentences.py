@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from bisect import bisect_right
 from itertools import accumulate
@@ -10,14 +9,11 @@ from typing import Any
 
 import pytest
 
-from compressor.native import load_kernel
 from compressor.text.segmenters import lines, sentences
+from support.native_kernels import kernel_or_skip
 from support.property_tests import given, settings, st
 
-NATIVE = load_kernel("sentences")
-if NATIVE is None and os.environ.get("COMPRESSOR_REQUIRE_MODELS") and os.environ.get("COMPRESSOR_NATIVE") != "0":
-    raise RuntimeError("the kernel `sentences` is not built")
-pytestmark = pytest.mark.skipif(NATIVE is None, reason="the kernel `sentences` is not built")
+NATIVE = kernel_or_skip("sentences")
 
 READER: Any = sentences._reader
 PARTS = [

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import os
-
-import pytest
-
-from compressor.native import load_kernel
 from compressor.scoring import word_forms
+from support.native_kernels import kernel_or_skip
 from support.property_tests import given, st
 
-NATIVE = load_kernel("word_forms")
-if NATIVE is None and os.environ.get("COMPRESSOR_REQUIRE_MODELS") and os.environ.get("COMPRESSOR_NATIVE") != "0":
-    raise RuntimeError("the kernel `word_forms` is not built")
-pytestmark = pytest.mark.skipif(NATIVE is None, reason="the kernel `word_forms` is not built")
+NATIVE = kernel_or_skip("word_forms")
 
 ENDINGS = [ending for ending, _, _ in word_forms._ENGLISH_ENDINGS] + ["ions", "ments", "ee", "nned", "lly", "y", "ie"]
 

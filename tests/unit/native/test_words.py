@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from typing import Any
 
@@ -11,15 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compressor.native import load_kernel
 from compressor.scoring import vocabulary as module
 from compressor.scoring.token_forms import describe_token
 from compressor.scoring.token_splitting import JOINERS, SPECIAL_RANGES, TOKEN, split_tokens
 from compressor.scoring.vocabulary import Vocabulary
+from support.native_kernels import kernel_or_skip
 
-kernel = load_kernel("words")
-if kernel is None and os.environ.get("COMPRESSOR_REQUIRE_MODELS") != "1":
-    pytest.skip("the kernel is not built", allow_module_level=True)
+kernel = kernel_or_skip("words")
 
 #: What words are made of, with the characters that decide their class.
 _WORDS = (
