@@ -237,9 +237,9 @@ def test_time_grows_with_the_text_also_where_everything_repeats() -> None:
             *[f"Wait, maybe the {'left right upper lower'.split()[i % 4]} one is it." for i in range(n)]
         )
         units.index.pairs  # noqa: B018  (read before, as the scorer does)
-        start = time.perf_counter()
+        start = time.thread_time()
         find_reasoning(units)
-        return time.perf_counter() - start
+        return time.thread_time() - start
 
     seconds(100)
     assert min(seconds(4_000) for _ in range(3)) < 20 * max(min(seconds(800) for _ in range(3)), 1e-3)
