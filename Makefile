@@ -64,7 +64,7 @@ $(CLIENTS)/.stamp: tests/integration/clients/requirements.txt tests/integration/
 	touch $@
 
 # pip first: the pip that comes with an older Python can backtrack into failure on the extras.
-$(BASE): pyproject.toml constraints.txt hatch_build.py $(wildcard compressor/native/*.pyx)
+$(BASE): pyproject.toml constraints.txt hatch_build.py $(wildcard compressor/native/*.p[yx][xd])
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q -U pip
 	$(PIP) -e .

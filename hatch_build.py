@@ -44,7 +44,7 @@ def build_kernels(root: Path = ROOT, anew: bool = False) -> list[str]:
     before = os.getcwd()
     os.chdir(root)  # so that no path of this machine gets into the generated code
     try:
-        flags = ["/O2", "/std:c++17"] if sys.platform == "win32" else ["-O3", "-std=c++17", "-g0", "-ffp-contract=off"]
+        flags = ["/O2", "/std:c++17"] if sys.platform == "win32" else ["-O2", "-std=c++17", "-g0", "-ffp-contract=off"]
         extensions = [
             Extension(
                 f"compressor.native.{path.stem}",
