@@ -11,7 +11,7 @@ from compressor.context.blocks import Block
 from compressor.context.refs import ANY_REF, ELLIPSIS, compute_ref, format_json_placeholder, format_placeholder
 from compressor.context.results import Action
 from compressor.pipeline.word_pruner import RemovableWords
-from compressor.text.lossless import encode_whole
+from compressor.text.lossless import encode_whole, most_saved
 from compressor.text.segmenters.base import EncodableText, Mask, SegmentedText
 from compressor.text.segmenters.delimited_table import DelimitedTableLayout
 from compressor.text.segmenters.json import JsonLayout
@@ -138,6 +138,15 @@ class BlockEdit:
             return values if is_better else exact
         encoded, codecs = encode_whole(self.block.text)
         return encoded if codecs else None
+
+    @property
+    def most_saved_losslessly(self) -> int:
+        """Returns a number that `lossless_candidates` cannot save more characters than, without making them."""
+        if self.block.kind in ("tool_call", "image", "example"):
+            return 0
+        if isinstance(self.layout, EncodableText):
+            return 0 if self.is_recut else len(self.block.text)
+        return most_saved(self.block.text)
 
     @cached_property
     def _rebuildable(self) -> str | None:
