@@ -98,9 +98,7 @@ def compress_losslessly(
     if excess > data * (1 - 1 / MAX_LOSSLESS_RATIO):
         return False
     referring = _refer_to_earlier(block_edits, tool_results, earlier_results)
-    if _most_saved(block_edits, referring) * LOSSLESS_TOKEN_DENSITY < excess - 1:  # 1 makes up for rounding
-        return False
-    encoded = _encode(block_edits, referring)
+    encoded = _encode(block_edits, referring, excess)
     promised = sum(edit.block.tokens * (1 - len(text) / len(edit.block.text)) for edit, text in encoded)
     if promised * LOSSLESS_TOKEN_DENSITY < excess:
         return False
@@ -131,29 +129,38 @@ def _refer_to_earlier(
     return out
 
 
-def _most_saved(block_edits: Sequence[BlockEdit], referring: dict[int, str]) -> float:
-    """Returns the tokens that lossless forms save at most if all tokens are equally long, without making the forms."""
-    tokens = 0.0
-    for edit in block_edits:
-        size, most = len(edit.block.text), edit.most_saved_losslessly
-        text = referring.get(edit.block.number)
-        if text is not None:
-            most = max(most, size - len(text) + most_saved(text))
-        tokens += edit.block.tokens * most / size if most else 0
-    return tokens
+def _encode(block_edits: Sequence[BlockEdit], referring: dict[int, str], excess: int) -> list[tuple[BlockEdit, str]]:
+    """Returns the shortest lossless form of each block that has one; nothing as soon as they cannot save enough."""
+    most = [_most_saved(edit, referring.get(edit.block.number)) for edit in block_edits]
+    left = sum(most)
+    forms: dict[int, str] = {}
+    for i in sorted(range(len(most)), key=most.__getitem__, reverse=True):
+        if left * LOSSLESS_TOKEN_DENSITY < excess - 1:  # 1 makes up for rounding
+            return []
+        if most[i] <= 0:
+            break
+        edit, left = block_edits[i], left - most[i]
+        if (form := _shortest_form(edit, referring.get(edit.block.number))) is not None:
+            forms[i] = form
+            left += edit.block.tokens * (1 - len(form) / len(edit.block.text))
+    return [(block_edits[i], forms[i]) for i in sorted(forms)]
 
 
-def _encode(block_edits: Sequence[BlockEdit], referring: dict[int, str]) -> list[tuple[BlockEdit, str]]:
-    """Returns the shortest lossless form of each block that has one: its own, or one with back references."""
-    out: list[tuple[BlockEdit, str]] = []
-    for edit in block_edits:
-        own, text = edit.lossless_candidates, referring.get(edit.block.number)
-        if text is not None:
-            with_references = encode_losslessly(text)[0]
-            own = with_references if own is None or len(with_references) < len(own) else own
-        if own is not None:
-            out.append((edit, own))
-    return out
+def _most_saved(edit: BlockEdit, referring: str | None) -> float:
+    """Returns the tokens that a lossless form of a block saves at most, by its characters, without making the form."""
+    size, most = len(edit.block.text), edit.most_saved_losslessly
+    if referring is not None:
+        most = max(most, size - len(referring) + most_saved(referring))
+    return edit.block.tokens * most / size if most else 0.0
+
+
+def _shortest_form(edit: BlockEdit, referring: str | None) -> str | None:
+    """Returns the shortest lossless form of a block, if it has one: its own, or one with back references."""
+    own = edit.lossless_candidates
+    if referring is None:
+        return own
+    with_references = encode_losslessly(referring)[0]
+    return with_references if own is None or len(with_references) < len(own) else own
 
 
 class BudgetSelector:
