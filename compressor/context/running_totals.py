@@ -72,11 +72,7 @@ class RunningTotals:
         if len(known) == len(self._turns):
             return self._outlines
         known, results = list(known), list(results)
-        now = known[-1] if known else EMPTY
-        for turn in self._turns[len(known) :]:
-            now = _extend(now, turn)
-            known.append(now)
-            results += [slot.text for slot in turn.slots if slot.kind == "tool_result"]
+        _extend(known, results, self._turns[len(known) :])
         self._outlines = known, results
         return self._outlines
 
@@ -110,16 +106,23 @@ def totals_of(context: Context) -> RunningTotals:
     return context.totals
 
 
-def _extend(before: Outline, turn: Turn) -> Outline:
-    slots, results, first_user, last_user, last_agent, agents, agents_before_user, calls = before
-    if turn.role == "user":
-        first_user = turn.index if first_user < 0 else first_user
-        last_user, agents_before_user = turn.index, agents
-    elif turn.role == "assistant":
-        last_agent = turn.index
-        agents += 1
-        calls += bool(turn.call_ids)
-    slots += len(turn.slots)
-    for slot in turn.slots:
-        results += slot.kind == "tool_result"
-    return Outline(slots, results, first_user, last_user, last_agent, agents, agents_before_user, calls)
+def _extend(outlines: list[Outline], texts: list[str], turns: Sequence[Turn]) -> None:
+    """Appends the outlines after each of these turns, and the texts of their tool results."""
+    slots, results, first_user, last_user, last_agent, agents, agents_before_user, calls = (
+        outlines[-1] if outlines else EMPTY
+    )
+    append, make = outlines.append, Outline
+    for turn in turns:
+        if turn.role == "user":
+            first_user = turn.index if first_user < 0 else first_user
+            last_user, agents_before_user = turn.index, agents
+        elif turn.role == "assistant":
+            last_agent = turn.index
+            agents += 1
+            calls += bool(turn.call_ids)
+        slots += len(turn.slots)
+        for slot in turn.slots:
+            if slot.kind == "tool_result":
+                texts.append(slot.text)
+        results = len(texts)
+        append(make(slots, results, first_user, last_user, last_agent, agents, agents_before_user, calls))

@@ -11,8 +11,8 @@ from compressor.context.blocks import Block
 from compressor.context.refs import ANY_REF, ELLIPSIS, compute_ref, format_json_placeholder, format_placeholder
 from compressor.context.results import Action
 from compressor.pipeline.word_pruner import RemovableWords
-from compressor.text.lossless import encode_whole
-from compressor.text.segmenters.base import EncodableText, Mask, SegmentedText
+from compressor.text.lossless import encode_whole, most_saved
+from compressor.text.segmenters.base import Mask, SegmentedText, is_encodable
 from compressor.text.segmenters.delimited_table import DelimitedTableLayout
 from compressor.text.segmenters.json import JsonLayout
 from compressor.text.segmenters.span_layout import SpanLayout
@@ -127,7 +127,7 @@ class BlockEdit:
         """Returns the shortest form with everything in it that needs no other block, or None if none is shorter."""
         if self.block.kind in ("tool_call", "image", "example"):
             return None
-        if isinstance(self.layout, EncodableText):
+        if is_encodable(self.layout):
             if self.is_recut:
                 return None
             exact = self._rebuildable
@@ -139,15 +139,24 @@ class BlockEdit:
         encoded, codecs = encode_whole(self.block.text)
         return encoded if codecs else None
 
+    @property
+    def most_saved_losslessly(self) -> int:
+        """Returns a number that `lossless_candidates` cannot save more characters than, without making them."""
+        if self.block.kind in ("tool_call", "image", "example"):
+            return 0
+        if is_encodable(self.layout):
+            return 0 if self.is_recut else len(self.block.text)
+        return most_saved(self.block.text)
+
     @cached_property
     def _rebuildable(self) -> str | None:
         """A shorter form of a JSON text from which its very bytes can be rebuilt."""
-        return self.layout.encode_exactly() if isinstance(self.layout, EncodableText) else None
+        return self.layout.encode_exactly() if is_encodable(self.layout) else None
 
     @cached_property
     def _reformatted(self) -> str | None:
         """All values of a JSON text, and a placeholder for how it was written."""
-        if not isinstance(self.layout, EncodableText) or (text := self.layout.encode_values()) is None:
+        if not is_encodable(self.layout) or (text := self.layout.encode_values()) is None:
             return None
         if self.has_placeholder and self.is_json:
             text = append_json_placeholder(text, self.ref, REFORMATTED_NOTE)
@@ -163,7 +172,7 @@ class BlockEdit:
         self.action, self.reason = ("kept", "") if encoded is None else ("folded", self._lossless_reason(encoded))
 
     def _lossless_reason(self, text: str) -> str:
-        if not isinstance(self.layout, EncodableText) or text == self._rebuildable:
+        if not is_encodable(self.layout) or text == self._rebuildable:
             return LOSSLESS
         return REFORMATTED if text == self._reformatted else LOSSLESS
 

@@ -20,7 +20,7 @@ from compressor.pipeline.reasoning_weights import reweight_reasoning
 from compressor.pipeline.unit_costs import unit_costs
 from compressor.pipeline.word_pruner import WordPruner, merge_word_units
 from compressor.scoring.base import Query, Scorer, Scores, SourceBlock, UnitBatch
-from compressor.text.lossless import encode_losslessly
+from compressor.text.lossless import encode_losslessly, most_saved
 from compressor.text.lossless.back_reference_memory import codec_of
 from compressor.text.segmenters.base import Mask
 
@@ -97,7 +97,8 @@ def compress_losslessly(
     data = sum(edit.block.tokens for edit in block_edits if edit.block.kind in ("tool_result", "document"))
     if excess > data * (1 - 1 / MAX_LOSSLESS_RATIO):
         return False
-    encoded = _encode(block_edits, tool_results, earlier_results)
+    referring = _refer_to_earlier(block_edits, tool_results, earlier_results)
+    encoded = _encode(block_edits, referring, excess)
     promised = sum(edit.block.tokens * (1 - len(text) / len(edit.block.text)) for edit, text in encoded)
     if promised * LOSSLESS_TOKEN_DENSITY < excess:
         return False
@@ -114,19 +115,52 @@ def compress_losslessly(
     return False
 
 
-def _encode(
+def _refer_to_earlier(
     block_edits: Sequence[BlockEdit], tool_results: Sequence[Block], earlier_results: Sequence[str]
-) -> list[tuple[BlockEdit, str]]:
-    """Returns the shortest lossless form of each block that has one: its own, or one with back references."""
-    best = {edit.block.number: edit.lossless_candidates for edit in block_edits}
+) -> dict[int, str]:
+    """Returns the texts of those blocks, by number, that can refer to the tool results before them."""
+    numbers = {edit.block.number for edit in block_edits}
+    out: dict[int, str] = {}
     with codec_of(earlier_results) as codec:
         for ordinal, block in enumerate(tool_results, len(earlier_results) + 1):
-            if block.number in best and (encoded := codec.encode(block.text)) is not None:
-                with_references = encode_losslessly(encoded.text)[0]
-                own = best[block.number]
-                best[block.number] = with_references if own is None or len(with_references) < len(own) else own
+            if block.number in numbers and (encoded := codec.encode(block.text)) is not None:
+                out[block.number] = encoded.text
             codec.add(ordinal, block.text)
-    return [(edit, text) for edit in block_edits if (text := best[edit.block.number]) is not None]
+    return out
+
+
+def _encode(block_edits: Sequence[BlockEdit], referring: dict[int, str], excess: int) -> list[tuple[BlockEdit, str]]:
+    """Returns the shortest lossless form of each block that has one; nothing as soon as they cannot save enough."""
+    most = [_most_saved(edit, referring.get(edit.block.number)) for edit in block_edits]
+    left = sum(most)
+    forms: dict[int, str] = {}
+    for i in sorted(range(len(most)), key=most.__getitem__, reverse=True):
+        if left * LOSSLESS_TOKEN_DENSITY < excess - 1:  # 1 makes up for rounding
+            return []
+        if most[i] <= 0:
+            break
+        edit, left = block_edits[i], left - most[i]
+        if (form := _shortest_form(edit, referring.get(edit.block.number))) is not None:
+            forms[i] = form
+            left += edit.block.tokens * (1 - len(form) / len(edit.block.text))
+    return [(block_edits[i], forms[i]) for i in sorted(forms)]
+
+
+def _most_saved(edit: BlockEdit, referring: str | None) -> float:
+    """Returns the tokens that a lossless form of a block saves at most, by its characters, without making the form."""
+    size, most = len(edit.block.text), edit.most_saved_losslessly
+    if referring is not None:
+        most = max(most, size - len(referring) + most_saved(referring))
+    return edit.block.tokens * most / size if most else 0.0
+
+
+def _shortest_form(edit: BlockEdit, referring: str | None) -> str | None:
+    """Returns the shortest lossless form of a block, if it has one: its own, or one with back references."""
+    own = edit.lossless_candidates
+    if referring is None:
+        return own
+    with_references = encode_losslessly(referring)[0]
+    return with_references if own is None or len(with_references) < len(own) else own
 
 
 class BudgetSelector:

@@ -22,6 +22,7 @@ __all__ = [
     "decode_losslessly",
     "encode_losslessly",
     "encode_whole",
+    "most_saved",
 ]
 
 #: In the order of application: equal lines before lines of one template, whole paths before their remainders.
@@ -79,6 +80,14 @@ def encode_losslessly(
         text = encoded
         names.append(codec.name)
     return text, tuple(names)
+
+
+def most_saved(text: str) -> int:
+    """Returns a number that `encode_losslessly` cannot save more characters than, at a fraction of its cost."""
+    if len(text) < _MIN_CHARS:
+        return 0
+    *others, last = [codec.most_saved for codec in LOSSLESS_CODECS]
+    return len(text) if any(most(text) for most in others) else min(len(text), last(text))
 
 
 def decode_losslessly(encoded: str, names: Sequence[str]) -> str:

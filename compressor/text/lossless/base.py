@@ -22,6 +22,10 @@ class LosslessCodec(Protocol):
         """Returns the encoded text, verified to decode to `text` exactly, or None if nothing is gained or it fails."""
         ...
 
+    def most_saved(self, text: str) -> int:
+        """Returns a number that `encode` cannot save more characters than, at a fraction of its cost. 0 means None."""
+        ...
+
     def decode(self, encoded: str) -> str:
         """Returns the exact original of a text that `encode` returned."""
         ...

@@ -50,6 +50,10 @@ class CommonPrefixCodec:
             at = stop
         return verified(self, text, "\n".join(out + lines[at:])) if at else None
 
+    def most_saved(self, text: str) -> int:
+        """See `LosslessCodec.most_saved`."""
+        return len(text) if _GATE.search(text) else 0
+
     def decode(self, encoded: str) -> str:
         """See `LosslessCodec.decode`."""
         out: list[str] = []

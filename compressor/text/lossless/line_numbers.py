@@ -37,6 +37,8 @@ _BLOCK = 256
 _NUMBER = re.compile(r"( {0,12})(0|[1-9]\d{0,6})( \||[:\t|→ ])")
 _PAIR = re.compile(rf"\n{_NUMBER.pattern}.*\n(?= {{0,12}}([1-9]\d{{0,6}})\3)")
 _PAIRS_TRIED = 64
+_HEADS = re.compile(r"\n *\d+")
+_MAX_SEP = 2  # characters after the number
 #: Content that could be taken for a number or a note without its own number, which it therefore keeps.
 _SPEAKS = re.compile(rf"\n[ \t]*[\d\[{ELLIPSIS}]")
 _SPEAKING = frozenset(f"0123456789[{ELLIPSIS}")
@@ -173,6 +175,13 @@ class LineNumberCodec:
                 out.append(END)
             out += lines[at:]
         return verified(self, text, "\n".join(out))
+
+    def most_saved(self, text: str) -> int:
+        """See `LosslessCodec.most_saved`."""
+        if find_style(text) is None:
+            return 0
+        heads = _HEADS.findall(f"\n{text}")
+        return len("".join(heads)) + (_MAX_SEP - 1) * len(heads)  # the line end is one
 
     def decode(self, encoded: str) -> str:
         """See `LosslessCodec.decode`."""

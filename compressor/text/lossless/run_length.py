@@ -63,6 +63,11 @@ class RunLengthCodec:
             return None
         return verified(self, text, folded)
 
+    def most_saved(self, text: str) -> int:
+        """See `LosslessCodec.most_saved`."""
+        lines = text.split("\n")
+        return len(text) if any(map(eq, lines, lines[1:])) or _wide(text) else 0
+
     def decode(self, encoded: str) -> str:
         """See `LosslessCodec.decode`."""
         out: list[str] = []

@@ -33,7 +33,7 @@ from compressor.text.lossless.json_tables import (
 )
 from compressor.text.lossless.json_values import RepeatedKeys
 from compressor.text.lossless.table_detection import detect_table
-from compressor.text.segmenters.base import EncodableText, Mask, SegmentedText, Spans, UnitFlag, table_records
+from compressor.text.segmenters.base import Mask, SegmentedText, Spans, UnitFlag, is_encodable, table_records
 from compressor.text.segmenters.json_nodes import Grid, Group, Leaf, Node, Text, write_node, write_nothing
 from compressor.text.segmenters.json_spans import Step, leaf_spans
 
@@ -192,8 +192,8 @@ def _encode_inner(node: Node) -> Iterator[tuple[str, str | None]]:
     if isinstance(node, Group):
         for child in node.children:
             yield from _encode_inner(child)
-    elif isinstance(node, Text) and isinstance(node.layout, EncodableText):
-        yield node.layout.render(np.ones(len(node.layout.spans), np.bool_)), node.layout.encode_values()
+    elif isinstance(node, Text) and is_encodable(layout := node.layout):
+        yield node.layout.render(np.ones(len(node.layout.spans), np.bool_)), layout.encode_values()
 
 
 def _replace(value: Any, replacements: dict[str, str]) -> Any:

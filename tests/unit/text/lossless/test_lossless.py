@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from compressor.text.lossless import LOSSLESS_CODECS, decode_losslessly, encode_losslessly
+from compressor.text.lossless import LOSSLESS_CODECS, decode_losslessly, encode_losslessly, most_saved
 from compressor.text.lossless.common_prefix import CommonPrefixCodec
 from compressor.text.lossless.line_numbers import LineNumberCodec
 from compressor.text.lossless.run_length import RunLengthCodec
@@ -180,6 +180,7 @@ def test_count_decides() -> None:
 def test_small_texts_and_nothing_to_gain() -> None:
     prose = "It was the best of times, it was the worst of times.\n" + "\n".join(f"word {'x' * i}." for i in range(40))
     assert encode_losslessly(prose) == (prose, ())
+    assert most_saved(prose) == 0 < most_saved(window(1, 60)) < len(window(1, 60)) // 2
     assert encode_losslessly("1:a\n2:b\n3:c") == ("1:a\n2:b\n3:c", ())
 
 
@@ -208,8 +209,9 @@ def test_round_trip(parts: list[tuple[str, str]]) -> None:
     text = "".join(piece + end for piece, end in parts)
     folded, names = encode_losslessly(text)
     assert decode_losslessly(folded, names) == text
-    assert len(folded) <= len(text)
+    assert 0 <= len(text) - len(folded) <= most_saved(text) <= len(text)
     assert bool(names) == (folded != text)
     for f in LOSSLESS_CODECS:
         alone = f.encode(text)
+        assert len(text) - len(text if alone is None else alone) <= f.most_saved(text)
         assert alone is None or (len(alone) < len(text) and f.decode(alone) == text)
