@@ -7,12 +7,13 @@ import re
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from compressor.caches import TextMemo
 from compressor.context.blocks import Block
 from compressor.context.refs import ANY_REF, ELLIPSIS, compute_ref, format_json_placeholder, format_placeholder
 from compressor.context.results import Action
 from compressor.pipeline.word_pruner import RemovableWords
 from compressor.text.lossless import encode_whole
-from compressor.text.segmenters.base import EncodableText, Mask, SegmentedText
+from compressor.text.segmenters.base import Mask, SegmentedText, as_encodable
 from compressor.text.segmenters.delimited_table import DelimitedTableLayout
 from compressor.text.segmenters.json import JsonLayout
 from compressor.text.segmenters.span_layout import SpanLayout
@@ -27,6 +28,8 @@ REFORMATTED_NOTE = "only spacing "  # in the placeholder: nothing else is missin
 #: The form that keeps how a text was written is not used if the one that does not is shorter than this fraction of it.
 MAX_EXACT_RATIO = 0.6
 _ONE = b"\x01"  # a unit that is kept, in the bytes of a mask
+#: The refs of texts.
+_refs: TextMemo[str] = TextMemo(compute_ref, 8 << 20)
 _MAX_RENDERED = 8  # excerpts that an edit remembers: the choice is corrected in a few rounds
 
 
@@ -109,7 +112,7 @@ class BlockEdit:
     def ref(self) -> str:
         """Returns the ref of the original."""
         if not self._ref:
-            self._ref = compute_ref(self.original)
+            self._ref = _refs[self.original]
         return self._ref
 
     @property
@@ -127,7 +130,7 @@ class BlockEdit:
         """Returns the shortest form with everything in it that needs no other block, or None if none is shorter."""
         if self.block.kind in ("tool_call", "image", "example"):
             return None
-        if isinstance(self.layout, EncodableText):
+        if as_encodable(self.layout) is not None:
             if self.is_recut:
                 return None
             exact = self._rebuildable
@@ -142,12 +145,14 @@ class BlockEdit:
     @cached_property
     def _rebuildable(self) -> str | None:
         """A shorter form of a JSON text from which its very bytes can be rebuilt."""
-        return self.layout.encode_exactly() if isinstance(self.layout, EncodableText) else None
+        layout = as_encodable(self.layout)
+        return None if layout is None else layout.encode_exactly()
 
     @cached_property
     def _reformatted(self) -> str | None:
         """All values of a JSON text, and a placeholder for how it was written."""
-        if not isinstance(self.layout, EncodableText) or (text := self.layout.encode_values()) is None:
+        layout = as_encodable(self.layout)
+        if layout is None or (text := layout.encode_values()) is None:
             return None
         if self.has_placeholder and self.is_json:
             text = append_json_placeholder(text, self.ref, REFORMATTED_NOTE)
@@ -163,7 +168,7 @@ class BlockEdit:
         self.action, self.reason = ("kept", "") if encoded is None else ("folded", self._lossless_reason(encoded))
 
     def _lossless_reason(self, text: str) -> str:
-        if not isinstance(self.layout, EncodableText) or text == self._rebuildable:
+        if as_encodable(self.layout) is None or text == self._rebuildable:
             return LOSSLESS
         return REFORMATTED if text == self._reformatted else LOSSLESS
 

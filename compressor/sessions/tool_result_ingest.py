@@ -20,7 +20,7 @@ from compressor.sessions.runtime import Edits, SessionRuntime
 from compressor.storage.text_values import put_texts
 from compressor.text.layout_cache import cached_layout
 from compressor.text.lossless import COPY_SAFE_CODECS, encode_losslessly
-from compressor.text.segmenters.base import EncodableText
+from compressor.text.segmenters.base import as_encodable
 
 MIN_ENCODE_TOKENS = 100  # a lossless encoding of less saves too little to be worth another notation
 MAX_ENCODED_FRACTION = 0.9  # of the tokens: a lossless encoding that leaves more is not used
@@ -135,8 +135,8 @@ def lossless(text: str) -> str | None:
     It can be read without any other text. None if there is no shorter form.
     """
     layout = cached_layout(text, "tool_result", "")
-    if isinstance(layout, EncodableText):
-        return layout.encode_exactly()
+    if (encodable := as_encodable(layout)) is not None:
+        return encodable.encode_exactly()
     encoded, names = encode_losslessly(text, codecs=COPY_SAFE_CODECS)
     return encoded if names else None
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntFlag
-from typing import Protocol, runtime_checkable
+from functools import cache
+from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -98,3 +99,14 @@ class EncodableText(Protocol):
     def encode_values(self) -> str | None:
         """Returns a shorter text with all values, of which the way it was written is lost, or None."""
         ...
+
+
+def as_encodable(layout: SegmentedText) -> EncodableText | None:
+    """Returns a layout if it is an `EncodableText`, else None."""
+    return cast("EncodableText", layout) if _is_encodable(type(layout)) else None
+
+
+@cache
+def _is_encodable(kind: type) -> bool:
+    """Returns what `isinstance` says of a class. That is slow, because it looks at each method."""
+    return issubclass(kind, EncodableText)

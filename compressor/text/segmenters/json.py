@@ -33,7 +33,7 @@ from compressor.text.lossless.json_tables import (
 )
 from compressor.text.lossless.json_values import RepeatedKeys
 from compressor.text.lossless.table_detection import detect_table
-from compressor.text.segmenters.base import EncodableText, Mask, SegmentedText, Spans, UnitFlag, table_records
+from compressor.text.segmenters.base import Mask, SegmentedText, Spans, UnitFlag, as_encodable, table_records
 from compressor.text.segmenters.json_nodes import Grid, Group, Leaf, Node, Text, write_node, write_nothing
 from compressor.text.segmenters.json_spans import Step, leaf_spans
 
@@ -131,6 +131,10 @@ class JsonLayout:
 
     def encode_values(self) -> str | None:
         """Returns a shorter text with all values, of which the way it was written is lost, or None."""
+        return self._short_form
+
+    @cached_property
+    def _short_form(self) -> str | None:
         inner = {text: encoded for text, encoded in _encode_inner(self._root) if encoded is not None}
         return encode_values(self.source, replace(self.parsed, value=_replace(self.parsed.value, inner)))
 
@@ -192,8 +196,8 @@ def _encode_inner(node: Node) -> Iterator[tuple[str, str | None]]:
     if isinstance(node, Group):
         for child in node.children:
             yield from _encode_inner(child)
-    elif isinstance(node, Text) and isinstance(node.layout, EncodableText):
-        yield node.layout.render(np.ones(len(node.layout.spans), np.bool_)), node.layout.encode_values()
+    elif isinstance(node, Text) and (layout := as_encodable(node.layout)) is not None:
+        yield node.layout.render(np.ones(len(node.layout.spans), np.bool_)), layout.encode_values()
 
 
 def _replace(value: Any, replacements: dict[str, str]) -> Any:
