@@ -75,7 +75,7 @@ def test_a_mask_that_is_too_short_is_an_error() -> None:
 
 def test_a_table_whose_parts_do_not_match_is_an_error() -> None:
     assert json_nodes._writer is not None
-    for cells, columns, bounds in ([["1"]], [["1"]], None), ([["1", "2"]], [], [1, 1]), ([], [["1", "2"]], None):
+    for cells, columns, bounds in ([["1"]], [["1"]], None), ([["1", "2"]], [["1"]], None), ([], [["1", "2"]], None):
         grid = Grid("", 0, 0, ['"a"'], [], [[0]], [[1, 2]], cells, columns, [("a",)], [(0,), (1,)], bounds, [""])
         with pytest.raises((IndexError, ValueError)):
             json_nodes._writer.write(grid, b"\x01\x01\x01", str)
