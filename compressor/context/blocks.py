@@ -116,34 +116,28 @@ def split_into_blocks(
     }
     blocks: list[Block] = []
     for turn in turns:
+        index = turn.index
+        is_turn_pinned, example = index in pinned_messages, examples.get(index, -1)
         for slot in turn.slots:
-            is_pinned = turn.index in pinned_messages or (turn.index, slot.path) in pinned_slots
+            text, kind = slot.text, slot.kind
+            is_pinned = is_turn_pinned or (bool(pinned_slots) and (index, slot.path) in pinned_slots)
             priority, reason = (Priority.PINNED, "pinned") if is_pinned else _priority(slot, turn, ends, open_round)
-            if turn.index in memories and not is_pinned and slot.editable:
+            if index in memories and not is_pinned and slot.editable:
                 priority, reason = Priority.HISTORY, ""
-            if is_chat and slot.kind == "user" and priority == Priority.HISTORY:
+            if is_chat and kind == "user" and priority == Priority.HISTORY:
                 priority = Priority.ASSISTANT
-            if turn.index in examples:
-                spans: list[_Span] = [(0, len(slot.text), "example", Priority.TOOL_OUTPUT, "")]
-            elif is_pinned:
-                spans = [(0, len(slot.text), slot.kind, priority, reason)]
-            else:
+            call_text = call_texts.get(slot.call_id, "") if slot.call_id else ""
+            if example >= 0:
+                kind, priority, reason = "example", Priority.TOOL_OUTPUT, ""
+            elif not is_pinned and slot.editable and kind in ("system", "user"):
                 spans = _split_slot(slot, priority, reason, find_pasted, find_constraints, find_examples)
-            for start, end, kind, priority, reason in spans:
-                blocks.append(
-                    Block(
-                        number=len(blocks),
-                        slot=slot,
-                        kind=kind,
-                        text=slot.text[start:end],
-                        start=start,
-                        end=end,
-                        priority=priority,
-                        reason=reason,
-                        tool_call_text=call_texts.get(slot.call_id or "", ""),
-                        example=examples.get(turn.index, -1),
-                    )
-                )
+                for start, end, kind, priority, reason in spans:
+                    part = text[start:end]
+                    blocks.append(Block(len(blocks), slot, kind, part, start, end, priority, reason, call_text))
+                continue
+            blocks.append(
+                Block(len(blocks), slot, kind, text, 0, len(text), priority, reason, call_text, example=example)
+            )
     _set_ages(blocks)
     return blocks
 
@@ -235,8 +229,6 @@ def _split_slot(
 ) -> list[_Span]:
     """Splits what users and system prompts hold into instructions, constraints, pasted material and examples."""
     spans: list[_Span] = [(0, len(slot.text), slot.kind, priority, reason)]
-    if not slot.editable or slot.kind not in ("system", "user"):
-        return spans
     if slot.kind == "user":
         spans = _with_pasted(slot, priority, reason, find_pasted)
         if find_constraints is not None and priority < Priority.PINNED:

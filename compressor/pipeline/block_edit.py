@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from compressor.caches import TextMemo
 from compressor.context.blocks import Block
 from compressor.context.refs import ANY_REF, ELLIPSIS, compute_ref, format_json_placeholder, format_placeholder
 from compressor.context.results import Action
@@ -27,6 +28,8 @@ REFORMATTED_NOTE = "only spacing "  # in the placeholder: nothing else is missin
 #: The form that keeps how a text was written is not used if the one that does not is shorter than this fraction of it.
 MAX_EXACT_RATIO = 0.6
 _ONE = b"\x01"  # a unit that is kept, in the bytes of a mask
+#: The refs of texts.
+_refs: TextMemo[str] = TextMemo(compute_ref, 8 << 20)
 _MAX_RENDERED = 8  # excerpts that an edit remembers: the choice is corrected in a few rounds
 
 
@@ -109,7 +112,7 @@ class BlockEdit:
     def ref(self) -> str:
         """Returns the ref of the original."""
         if not self._ref:
-            self._ref = compute_ref(self.original)
+            self._ref = _refs[self.original]
         return self._ref
 
     @property

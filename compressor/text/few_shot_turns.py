@@ -78,6 +78,8 @@ def query_outside_examples(blocks: Sequence[Block], max_chars: int) -> str | Non
 
 def _named(turns: Sequence[Turn]) -> list[tuple[Turn, Turn]]:
     """The messages named example_user and example_assistant that follow each other; another message ends the list."""
+    if not any(_NAMES[0] in turn.extras for turn in turns):
+        return []
     names = [next((text for text in turn.extras if text in _NAMES), "") for turn in turns]
     out: list[tuple[Turn, Turn]] = []
     at = next((i for i, name in enumerate(names) if name == _NAMES[0]), len(turns))
@@ -90,9 +92,11 @@ def _named(turns: Sequence[Turn]) -> list[tuple[Turn, Turn]]:
 def _labelled(turns: Sequence[Turn]) -> list[tuple[Turn, Turn]]:
     """The labelled pairs at the start, if the first message after them is a question with the same label."""
     rest = [turn for turn in turns if turn.role != "system"]
-    label, answer = (_label(rest[0]), _label(rest[1])) if len(rest) > 1 else ("", "")
+    label = _label(rest[0]) if len(rest) > 1 else ""
+    if label not in _QUESTIONS or not (answer := _label(rest[1])):
+        return []
     prompt = "\n".join(slot.text for turn in turns if turn.role == "system" for slot in turn.slots)
-    if label not in _QUESTIONS or not answer or not _announces(prompt):  # a chat after a template looks the same
+    if not _announces(prompt):  # a chat after a template looks the same
         return []
     if any(turn.role == "system" and turn.index > rest[0].index for turn in turns):  # an instruction in between
         return []

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from compressor.caches import TwoGenerationCache
+from compressor.native import load_kernel
 from compressor.tokens.base import (
     Offsets,
     SpanCounts,
@@ -42,6 +43,8 @@ _BORDER = re.compile(r"(?<=\n)(?=[A-Za-z0-9])|(?<=[A-Za-z])(?= [A-Za-z])")
 _BORDER_WINDOW = 20_000
 
 _MAX_GROUP = 100_000  # characters of lines that are encoded together
+
+_kernel = load_kernel("token_spans")
 
 _loaded: dict[str, BytePairTokenizer] = {}
 _lock = threading.Lock()
@@ -167,27 +170,59 @@ class BytePairTokenizer(Tokenizer):
                 self._counts.put(text, end - start)
                 self._cached_ids.put(text, ids[start:end].copy(), 4 * (end - start))
 
-    def _encode(self, texts: Sequence[str], quicktok: QuicktokEncoder) -> Ids:
-        """The ids of texts, end to end."""
-        known = [ids for ids in map(self._cached_ids.get, texts) if ids is not None]
-        return np.concatenate(known) if len(known) == len(texts) else quicktok.encode(texts)[0]
+    def _encode(self, texts: Sequence[str], quicktok: QuicktokEncoder) -> list[Ids] | None:
+        """The ids of each text, or None if quicktok is not exact for all of them."""
+        out = {text: self._cached_ids.get(text) for text in texts}
+        unknown = [text for text, ids in out.items() if ids is None]
+        if unknown:
+            if not all(map(is_exact_for, unknown)):
+                return None
+            joined, starts = quicktok.encode(unknown)
+            places = starts.tolist()
+            for text, start, end in zip(unknown, places, places[1:], strict=False):
+                out[text] = joined[start:end]
+        return [ids for text in texts if (ids := out[text]) is not None]
 
     def _count_spans(self, texts: Sequence[str], spans: Sequence[Spans]) -> list[SpanCounts]:
-        quicktok, joined = self._quicktok, "".join(texts)
-        if quicktok is None or not is_exact_for(joined):
+        quicktok = self._quicktok
+        ids = None if quicktok is None else self._encode(texts, quicktok)
+        if quicktok is None or ids is None:
             return super()._count_spans(texts, spans)
-        sizes = list(map(len, spans))
-        starts = list(accumulate(map(len, texts), initial=0))
-        bounds = np.concatenate(spans) + np.repeat(starts[:-1], sizes)[:, None]
-        if not joined.isascii():
-            bounds = byte_offsets(joined)[bounds]
-        lengths = quicktok.byte_lengths(self._encode(texts, quicktok))
-        offsets = np.zeros(len(lengths) + 1, np.int64)
-        np.cumsum(lengths, out=offsets[1:])
-        at = np.searchsorted(offsets, bounds)
-        counts = (at[:, 1] - at[:, 0]).astype(np.float32)
-        ends = list(accumulate(sizes))
-        return [counts[end - size : end].copy() for end, size in zip(ends, sizes, strict=True)]
+        if _kernel is None:
+            return count_spans_of_ids(texts, spans, ids, quicktok)
+        listed = list(texts), [np.ascontiguousarray(bounds, np.int32) for bounds in spans], ids, quicktok.known_lengths
+        counts: list[SpanCounts] | None = _kernel.count_spans(*listed)
+        if counts is None:
+            quicktok.byte_lengths(np.concatenate(ids))
+            counts = _kernel.count_spans(*listed)
+        assert counts is not None
+        return counts
+
+
+def count_spans_of_ids(
+    texts: Sequence[str], spans: Sequence[Spans], ids: Sequence[Ids], quicktok: QuicktokEncoder
+) -> list[SpanCounts]:
+    """Returns how many tokens start in each span; what the kernel does, in Python.
+
+    Args:
+        texts: The texts, without surrogates.
+        spans: [spans, 2] of each text.
+        ids: The tokens of each text.
+        quicktok: The vocabulary.
+    """
+    joined = "".join(texts)
+    sizes = list(map(len, spans))
+    starts = list(accumulate(map(len, texts), initial=0))
+    bounds = np.concatenate(spans) + np.repeat(starts[:-1], sizes)[:, None]
+    if not joined.isascii():
+        bounds = byte_offsets(joined)[bounds]
+    lengths = quicktok.byte_lengths(np.concatenate(ids))
+    offsets = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    at = np.searchsorted(offsets, bounds)
+    counts = (at[:, 1] - at[:, 0]).astype(np.float32)
+    ends = list(accumulate(sizes))
+    return [counts[end - size : end].copy() for end, size in zip(ends, sizes, strict=True)]
 
 
 def _line_groups(texts: Sequence[str]) -> Iterator[list[str]]:

@@ -80,13 +80,14 @@ class QuicktokEncoder:
     Attributes:
         name: The package and its version.
         count: Returns the number of tokens of a text that `is_exact_for` accepts.
+        known_lengths: The bytes of each token; 0 until `byte_lengths` has seen it.
     """
 
     def __init__(self, encoding: Any) -> None:
         self.name = f"quicktok {VERSION}"
         self.count: Callable[[str], int] = encoding.count
         self._encoding = encoding
-        self._lengths = np.zeros(encoding.n_vocab, np.uint8)  # in bytes; 0 until a token is seen
+        self.known_lengths = np.zeros(encoding.n_vocab, np.uint8)
 
     def encode(self, texts: Sequence[str]) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
         """Encodes texts that `is_exact_for` accepts.
@@ -99,11 +100,11 @@ class QuicktokEncoder:
 
     def byte_lengths(self, ids: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint8]:
         """Returns the number of bytes of each token."""
-        lengths: npt.NDArray[np.uint8] = self._lengths[ids]
+        lengths: npt.NDArray[np.uint8] = self.known_lengths[ids]
         if not lengths.all():
-            for token in np.unique(ids[lengths == 0]).tolist():
-                self._lengths[token] = len(self._encoding.decode_single_token_bytes(token))
-            lengths = self._lengths[ids]
+            for token in set(ids[lengths == 0].tolist()):
+                self.known_lengths[token] = len(self._encoding.decode_single_token_bytes(token))
+            lengths = self.known_lengths[ids]
         return lengths
 
 

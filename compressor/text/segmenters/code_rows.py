@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 from compressor.text.segmenters.base import UnitFlag
 
+_HEADER = int(UnitFlag.HEADER)
+
 
 @dataclass(slots=True)
 class CodeRows:
@@ -30,4 +32,4 @@ class CodeRows:
 def mark_headers(rows: CodeRows) -> None:
     """Flags every unit that has children: it names what follows, and a match in one child says little of others."""
     for parent in {p for p in rows.parents if p >= 0}:
-        rows.flags[parent] |= UnitFlag.HEADER
+        rows.flags[parent] |= _HEADER

@@ -140,6 +140,7 @@ _COLLECTIONS = _set(
     "array_expression initializer_list"
 )
 _STRINGS = _set("string template_string raw_string_literal string_literal")
+_COMMENT, _SIGNATURE = int(UnitFlag.COMMENT), int(UnitFlag.SIGNATURE)
 _local = threading.local()
 
 
@@ -227,9 +228,9 @@ class _Walk:
         self.out = CodeRows()
         self.reach = -1  # the last row of the last statement: what begins on it belongs to that
         self.kinds = (
-            dict.fromkeys(grammar.signatures, int(UnitFlag.SIGNATURE))
+            dict.fromkeys(grammar.signatures, _SIGNATURE)
             | dict.fromkeys(grammar.imports, int(UnitFlag.IMPORT))
-            | dict.fromkeys(_COMMENTS, int(UnitFlag.COMMENT))
+            | dict.fromkeys(_COMMENTS, _COMMENT)
         )
 
     def run(self, root: Node) -> CodeRows:
@@ -243,7 +244,7 @@ class _Walk:
     def statements(self, holder: Node, parent: int, depth: int) -> None:
         """Units for the statements right under `holder`."""
         add, kinds, prefixes = self.add, self.kinds, self.grammar.prefixes
-        comment = int(UnitFlag.COMMENT)
+        comment = _COMMENT
         first = -1  # row of an attribute that belongs to the next statement
         docstrings = not self.grammar.braces
         for node in holder.named_children:
@@ -280,8 +281,8 @@ class _Walk:
         if end - row < SHORT_DOCSTRING:
             return
         for i in docstring_rows(self.lines, row, end):
-            self.out.add(i, unit, UnitFlag.COMMENT)
-        self.out.add(end, unit, UnitFlag.COMMENT, closes=unit)
+            self.out.add(i, unit, _COMMENT)
+        self.out.add(end, unit, _COMMENT, closes=unit)
 
     def _literal(self, unit: int, node: Node) -> None:
         """A long statement without a body, such as a table of constants: a unit an entry; its last rows close it."""
@@ -338,7 +339,7 @@ class _Walk:
                 else:
                     head = self.add(row, unit)
             if holder.type in self.grammar.signatures:
-                self.out.flags[head] |= UnitFlag.SIGNATURE
+                self.out.flags[head] |= _SIGNATURE
             self.statements(block, head, depth + 1)
             if self.grammar.braces:
                 self._close(end, head, unit)

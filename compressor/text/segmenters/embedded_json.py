@@ -57,7 +57,10 @@ def find_embedded_json(text: str) -> list[JsonPart]:
     """Returns the JSON in a text, in order; nothing if most of the text is not JSON or if its lines are a log's."""
     if len(text) < MIN_CHARS or _PAGE.match(text) or ("@@" in text[:4000] and _DIFF.search(text[:4000])):
         return []
-    values = _values(text)
+    least = MIN_COVERAGE * len(text.strip(WHITE_SPACE))
+    values = _values(text, least)
+    if not values:
+        return []
     parts = [
         part
         for group in _groups(text, values)
@@ -65,16 +68,27 @@ def find_embedded_json(text: str) -> list[JsonPart]:
     ]
     if not parts:
         return []
-    if sum(p.end - p.start for p in parts) < MIN_COVERAGE * len(text.strip(WHITE_SPACE)) or _is_log(text, parts):
+    if sum(p.end - p.start for p in parts) < least or _is_log(text, parts):
         return []
     return parts
 
 
-def _values(text: str) -> list[_Value]:
+def _values(text: str, least: float) -> list[_Value]:
+    """Returns the values, in order.
+
+    Args:
+        text: The text.
+        least: The characters that must be JSON. None is returned where that is no longer possible.
+    """
     out: list[_Value] = []
     at = failures = covered = others = 0
+    outside = 0  # characters that are in no part, whatever follows
     while (found := _START.search(text, at)) is not None:
         start = found.start()
+        end = out[-1].read.end if out else 0
+        skipped = start - end if not out or _divides(text, end, start) else 0
+        if len(text) - outside - skipped < least:
+            return []
         value = _read(text, start, others < MAX_TRIED_PLAIN)
         if value is None:
             at = found.end()
@@ -83,12 +97,18 @@ def _values(text: str) -> list[_Value]:
                 break
             continue
         out.append(value)
+        outside += skipped
         at = value.read.end
         covered += at - start
         others += not value.is_plain
         if len(out) >= TRIAL_VALUES and covered < 0.3 * at:
             return []
     return out
+
+
+def _divides(text: str, start: int, end: int) -> bool:
+    """Returns whether the text between two values is too long to stand inside a stream, see `_groups`."""
+    return end - start > MAX_BETWEEN_CHARS and bool(text[start:end].strip(" \t\r\n,"))
 
 
 def _read(text: str, start: int, tries_plain: bool) -> _Value | None:

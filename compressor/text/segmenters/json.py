@@ -131,6 +131,10 @@ class JsonLayout:
 
     def encode_values(self) -> str | None:
         """Returns a shorter text with all values, of which the way it was written is lost, or None."""
+        return self._short_form
+
+    @cached_property
+    def _short_form(self) -> str | None:
         inner = {text: encoded for text, encoded in _encode_inner(self._root) if encoded is not None}
         return encode_values(self.source, replace(self.parsed, value=_replace(self.parsed.value, inner)))
 

@@ -13,12 +13,14 @@ from functools import cached_property
 import numpy as np
 
 from compressor.context.refs import ELLIPSIS
+from compressor.native import load_kernel
 from compressor.text.lossless.json_tables import ABSENT_CELL, write_row
 from compressor.text.segmenters.base import SegmentedText
 from compressor.text.segmenters.json_spans import Step
 
 FEW_ROWS = 3  # kept rows up to which objects may be shorter than a table
 GAP_ITEM = f'"{ELLIPSIS}"'
+_KEY_COLUMN = '"(key)'  # how the name of a column of keys begins
 _KEPT = 1  # the byte of a unit that is kept
 
 
@@ -116,11 +118,18 @@ def write_node(node: Node, keep: bytes, quote: Callable[[str], str], is_signed: 
         is_signed: Whether an object says how many of its members were left out. Of the objects inside it those do that
             lost a member which one beside them shows: it would read as if they had none.
     """
+    if _writer is not None:
+        text: str | None = _writer.write(node, keep, quote, is_signed)
+        return text
+    return write_node_slowly(node, keep, quote, is_signed)
+
+
+def write_node_slowly(node: Node, keep: bytes, quote: Callable[[str], str], is_signed: bool = True) -> str | None:
+    """The same as `write_node` in Python."""
     if isinstance(node, Leaf):
         return node.label + node.text if keep[node.unit] else None
     if isinstance(node, Text):
-        part = keep[node.first : node.first + len(node.layout.spans)]
-        return node.label + quote(node.layout.render(np.frombuffer(part, np.bool_))) if _KEPT in part else None
+        return _write_text(node, keep, quote) if _is_kept(node, keep) else None
     if isinstance(node, Grid):
         return _write_grid(node, keep)
     objects = [child for child in node.children if isinstance(child, Group) and child.is_object]
@@ -128,7 +137,7 @@ def write_node(node: Node, keep: bytes, quote: Callable[[str], str], is_signed: 
     if len(objects) > 1:
         shown = {m.label for child in objects for m in child.children if _is_kept(m, keep)}
     children = [
-        write_node(child, keep, quote, _lacks(child, shown, keep) if shown else False) for child in node.children
+        write_node_slowly(child, keep, quote, _lacks(child, shown, keep) if shown else False) for child in node.children
     ]
     kept = [c for c in children if c is not None]
     if not kept:
@@ -138,6 +147,11 @@ def write_node(node: Node, keep: bytes, quote: Callable[[str], str], is_signed: 
     if is_signed and len(kept) < len(children):
         kept.append(f"{GAP_ITEM}:{len(children) - len(kept)}")
     return f"{node.label}{{{','.join(kept)}}}"
+
+
+def _write_text(node: Text, keep: bytes, quote: Callable[[str], str]) -> str:
+    part = keep[node.first : node.first + len(node.layout.spans)]
+    return node.label + quote(node.layout.render(np.frombuffer(part, np.bool_)))
 
 
 def _is_kept(node: Node, keep: bytes) -> bool:
@@ -194,7 +208,7 @@ def _write_grid(grid: Grid, keep: bytes) -> str | None:
         )
     table = _as_table(grid, keep, used)
     kept = grid.mask(0, keep).count(_KEPT)
-    if kept > FEW_ROWS or grid.bounds is not None or grid.names[grid.tiers[0][0]].startswith('"(key)'):
+    if kept > FEW_ROWS or grid.bounds is not None or grid.names[grid.tiers[0][0]].startswith(_KEY_COLUMN):
         return table
     records = _as_records(grid, keep)
     return records if len(records) < len(table) else table
@@ -280,3 +294,9 @@ def _as_records(grid: Grid, keep: bytes) -> str:
             members.append(f"{GAP_ITEM}:{cut}")
         records.append("{" + ",".join(members) + "}")
     return f"{grid.label}[{','.join(_with_gaps(records))}]"
+
+
+_kernel = load_kernel("json_nodes")
+_writer = _kernel and _kernel.NodeWriter(
+    (Leaf, Text, Group, Grid), GAP_ITEM, gap_item, ABSENT_CELL, _KEY_COLUMN, FEW_ROWS, _write_text, _ragged_row
+)
