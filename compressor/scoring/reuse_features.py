@@ -62,7 +62,7 @@ class LexicalMatch:
 def token_features(units: UnitBatch, match: LexicalMatch) -> Floats:
     """Returns the features of tokens, [vocabulary, TOKEN_FEATURES]."""
     index = units.index
-    matched, best = _matched_terms(units, match)
+    matched, best = index.term_weights(match.query_terms)
     in_calls = index.mask([s.tool_call_text for s in units.sources if s.tool_call_text])
     paths = path_rows(index, match.retained | match.written_by_agent, match.query_terms)
     if _kernel is None:
@@ -120,20 +120,6 @@ def _token_matrix(
     if path_tokens:
         paths[:, path_tokens] = np.array(rows, np.float32).T
     return np.stack([np.asarray(x, np.float32) for x in (*out, *paths)], axis=1)
-
-
-def _matched_terms(units: UnitBatch, match: LexicalMatch) -> tuple[Floats, Floats]:
-    """Returns [vocabulary] the mean and the largest of the weights that the query gives to a token's terms."""
-    index = units.index
-    total = np.zeros(len(index.kinds), np.float32)
-    best = np.zeros(len(index.kinds), np.float32)
-    tokens, places = index.find_terms(list(match.query_terms))
-    if len(tokens):
-        weights = np.array(list(match.query_terms.values()), np.float32)[places]
-        np.add.at(total, tokens, weights)
-        np.maximum.at(best, tokens, weights)
-        total /= np.maximum(index.term_rows[0], 1).astype(np.float32)
-    return total, best
 
 
 def unit_features(units: UnitBatch, match: LexicalMatch) -> Floats:
