@@ -56,7 +56,7 @@ class QueryTerms(dict[str, float]):
     """The terms of a query with their weights, and what else shows that a text has what the query names.
 
     Attributes:
-        forms: Other forms of the terms, with the term each of them stands for.
+        forms: Other forms of the terms, with the term each of them stands for. It must not be changed.
         compounds: Whole ids, versions, paths and dates of more than one term with their weights.
     """
 
@@ -64,11 +64,6 @@ class QueryTerms(dict[str, float]):
         super().__init__()
         self.forms: dict[str, str] = {}
         self.compounds: dict[str, float] = {}
-
-    def numbers(self) -> dict[str, int]:
-        """Returns the number of the query term for each term and each of its other forms."""
-        own = {term: i for i, term in enumerate(self)}
-        return {form: own[term] for form, term in self.forms.items() if form not in own} | own
 
 
 class PartTerms(NamedTuple):
@@ -113,8 +108,8 @@ def weighted_terms(parts: tuple[tuple[str, float], ...]) -> QueryTerms:
             whole = text.isascii()  # all shares are 1
             shares = dict.fromkeys(part.shares, max(weight, 0.0)) if whole else part.shares
             out.update(shares if whole else {term: max(share * weight, 0.0) for term, share in shares.items()})
-        if part.forms:
-            out.forms |= part.forms | out.forms  # the first part that has a form says which term it stands for
+        if part.forms:  # the first part that has a form says which term it stands for
+            out.forms = part.forms | out.forms if out.forms else part.forms
         for compound in part.compounds:
             out.compounds[compound] = max(out.compounds.get(compound, 0.0), weight)
     return out
