@@ -42,3 +42,10 @@ def combine_matches(
     group: float,
     near: float,
 ) -> None: ...
+def find_novelty(
+    position: npt.NDArray[np.int64],
+    unit: npt.NDArray[np.int32],
+    token: npt.NDArray[np.int32],
+    kinds: npt.NDArray[np.uint8],
+    weights: npt.NDArray[np.float32],
+) -> npt.NDArray[np.float64]: ...

@@ -1,7 +1,10 @@
 """Computes how well units match a query from the words that they share with it.
 
-Twins: `TermCounts`, `propagate_relevance` and `_combine_matches` of `compressor.scoring`.
+Twins: `TermCounts`, `propagate_relevance` and `_combine_matches` of `compressor.scoring`, and `find_novelty` of
+`compressor.pipeline.ranking`.
 """
+
+import numpy as np
 
 from libc.math cimport sqrt
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t
@@ -187,3 +190,29 @@ def combine_matches(
     top = max(top, 1e-6)
     for i in range(n):
         out[i] = <float>(spread[i] / top)
+
+
+def find_novelty(const int64_t[::1] position, Ints unit, Ints token, const uint8_t[::1] kinds, Floats weights):
+    """Twin of `compressor.pipeline.ranking.find_novelty`."""
+    cdef Py_ssize_t n = position.shape[0], size = kinds.shape[0], i
+    cdef vector[int64_t] best
+    cdef vector[double] total
+    cdef double weight
+    if token.shape[0] != unit.shape[0]:
+        raise ValueError("arrays do not fit together")
+    out = np.zeros(n)
+    cdef double[::1] fresh = out
+    best.assign(size, n)
+    total.assign(n, 0)
+    for i in range(unit.shape[0]):
+        if unit[i] < 0 or unit[i] >= n or token[i] < 0 or token[i] >= size or kinds[token[i]] >= weights.shape[0]:
+            raise ValueError("no such unit, token or class")
+        best[token[i]] = min(best[token[i]], position[unit[i]])
+    for i in range(unit.shape[0]):
+        weight = <double>weights[kinds[token[i]]]
+        total[unit[i]] += weight
+        if position[unit[i]] == best[token[i]]:
+            fresh[unit[i]] += weight
+    for i in range(n):
+        fresh[i] = fresh[i] / max(total[i], 1e-9) if total[i] > 0 else 1
+    return out

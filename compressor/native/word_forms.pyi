@@ -1,5 +1,11 @@
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-class EnglishForms:
-    def __init__(self, endings: Iterable[tuple[str, int, Sequence[str]]], vowels: str, doubled: str) -> None: ...
-    def list_forms(self, word: str) -> tuple[str, ...]: ...
+class WordForms:
+    def __init__(
+        self,
+        english: Iterable[tuple[str, int, Sequence[str]]],
+        vowels: str,
+        doubled: str,
+        others: Mapping[str, tuple[int, Sequence[str], Sequence[str]]],
+    ) -> None: ...
+    def list_forms(self, word: str, languages: Iterable[str]) -> tuple[str, ...]: ...

@@ -1,10 +1,13 @@
-"""Lists the forms that an English word of a query may have in a text.
+"""Lists the forms that a word of a query may have in a text.
 
-Twin: `english_forms` of `compressor.scoring.word_forms`.
+Twin: `exchange_endings` of `compressor.scoring.word_forms`.
 """
 
+from cython cimport final
 from libc.stdint cimport uint8_t
 from libcpp.string cimport string
+from libcpp.unordered_map cimport unordered_map
+from libcpp.unordered_set cimport unordered_set
 from libcpp.vector cimport vector
 
 from compressor.native.word_shapes cimport stem
@@ -27,13 +30,29 @@ cdef void _add(vector[string]& words, const string& word) noexcept:
     words.push_back(word)
 
 
-cdef class EnglishForms:
-    """Lists the forms of words.
+cdef bint _is_ascii(const string& word) noexcept:
+    cdef size_t i
+    for i in range(word.size()):
+        if <uint8_t>word[i] >= 128:
+            return False
+    return True
+
+
+cdef struct Endings:
+    size_t least  # letters that stay before an ending
+    vector[string] fronts
+    vector[string] endings
+
+
+@final
+cdef class WordForms:
+    """Lists the forms of words of lower-case ASCII letters.
 
     Args:
-        endings: Endings, how many letters must stand before one, and what may have stood in its place.
+        english: English endings, how many letters must stand before one, and what may have stood in its place.
         vowels: The vowels.
         doubled: The letters that are doubled before an ending.
+        others: For each other language how many letters must stay, what may stand before a word, and its endings.
     """
 
     cdef vector[string] endings
@@ -41,18 +60,25 @@ cdef class EnglishForms:
     cdef vector[vector[string]] instead
     cdef string vowels
     cdef string doubled
+    cdef unordered_map[string, Endings] others
 
-    def __init__(self, endings, str vowels, str doubled):
+    def __init__(self, english, str vowels, str doubled, others):
         cdef vector[string] instead
-        for ending, least, others in endings:
+        cdef Endings other
+        for ending, least, replacements in english:
             self.endings.push_back((<str>ending).encode())
             self.least.push_back(least)
             instead.clear()
-            for other in others:
-                instead.push_back((<str>other).encode())
+            for replacement in replacements:
+                instead.push_back((<str>replacement).encode())
             self.instead.push_back(instead)
         self.vowels = vowels.encode()
         self.doubled = doubled.encode()
+        for language, (least, fronts, endings) in others.items():
+            other.least = least
+            other.fronts = [(<str>front).encode() for front in fronts]
+            other.endings = [(<str>ending).encode() for ending in endings]
+            self.others[(<str>language).encode()] = other
 
     cdef bint is_vowel(self, char letter) noexcept:
         return self.vowels.find(letter) < self.vowels.size()
@@ -99,27 +125,64 @@ cdef class EnglishForms:
         if body.size() >= 5:
             _add(out, body + b"ion")
 
-    def list_forms(self, str word):
-        """Returns the terms of the word's other forms, in order; the word is of lower-case ASCII letters."""
-        cdef string plain = word.encode("ascii")
+    cdef void add_english(self, const string& word, vector[string]& out) noexcept:
+        """Adds the inflections of what an English word may be a form of. Twin: `_english`."""
         cdef vector[string] bases
-        cdef vector[string] forms
-        cdef vector[string] shown
-        cdef string own
         cdef size_t i
-        if plain.size() < 3:
-            return ()
-        bases.push_back(plain)
-        self.find_bases(plain, bases)
-        if _ends_with(plain, b"ions") or _ends_with(plain, b"ments"):
-            self.find_bases(_cut(plain, 1), bases)
+        if word.size() < 3:
+            return
+        bases.push_back(word)
+        self.find_bases(word, bases)
+        if _ends_with(word, b"ions") or _ends_with(word, b"ments"):
+            self.find_bases(_cut(word, 1), bases)
         for i in range(bases.size()):
             if bases[i].size() >= 3:
-                self.inflect(bases[i], forms)
-        own = plain
+                self.inflect(bases[i], out)
+
+    cdef void add_exchanged(self, const string& word, const Endings& of, vector[string]& out) noexcept:
+        """Adds the word with each ending and beginning of a language in place of its own. Twin: `_exchanged`."""
+        cdef vector[string] bodies
+        cdef vector[string] roots
+        cdef size_t i, k, found, root
+        bodies.push_back(word)
+        for i in range(of.fronts.size()):
+            if word.size() > of.fronts[i].size() + of.least and word.compare(0, of.fronts[i].size(), of.fronts[i]) == 0:
+                bodies.push_back(word.substr(of.fronts[i].size(), word.size()))
+        for i in range(bodies.size()):
+            _add(roots, bodies[i])
+            found = 0
+            for k in range(of.endings.size()):
+                root = bodies[i].size() - of.endings[k].size() if bodies[i].size() > of.endings[k].size() else 0
+                if found < 2 and root >= max(of.least, 2 * bodies[i].size() // 5) and _ends_with(bodies[i], of.endings[k]):
+                    _add(roots, _cut(bodies[i], of.endings[k].size()))
+                    found += 1
+        for root in range(roots.size()):
+            for i in range(of.fronts.size() + 1):
+                for k in range(of.endings.size() + 1):
+                    out.push_back(
+                        (of.fronts[i - 1] if i else string()) + roots[root] + (of.endings[k - 1] if k else string())
+                    )
+
+    def list_forms(self, str word, languages):
+        """Returns the terms of the word's other forms in some languages, in order."""
+        cdef string plain = word.encode("ascii")
+        cdef string own = plain
+        cdef string language
+        cdef vector[string] forms
+        cdef unordered_set[string] seen
+        cdef size_t i
+        cdef list out = []
+        for code in languages:
+            language = (<str>code).encode()
+            if language == b"en":
+                self.add_english(plain, forms)
+            elif self.others.count(language):
+                self.add_exchanged(plain, self.others[language], forms)
         own.resize(stem(<uint8_t*>own.data(), own.size()))
+        seen.insert(own)
         for i in range(forms.size()):
-            forms[i].resize(stem(<uint8_t*>forms[i].data(), forms[i].size()))
-            if forms[i] != own:
-                _add(shown, forms[i])
-        return tuple([form.decode("ascii") for form in shown])
+            if _is_ascii(forms[i]):
+                forms[i].resize(stem(<uint8_t*>forms[i].data(), forms[i].size()))
+            if seen.insert(forms[i]).second:
+                out.append(forms[i].decode("utf-8"))
+        return tuple(out)

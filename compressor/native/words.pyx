@@ -2,6 +2,9 @@
 
 import numpy as np
 
+from cpython.dict cimport PyDict_Next
+from cpython.float cimport PyFloat_AsDouble
+from cpython.ref cimport PyObject
 from cpython.unicode cimport PyUnicode_DATA, PyUnicode_GET_LENGTH, PyUnicode_KIND, PyUnicode_READ_CHAR, PyUnicode_Substring
 from cython cimport final
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
@@ -536,6 +539,103 @@ cdef class Vocabulary:
                 self.term_scratch[terms[i]] = -1
         return from_vector(places), from_vector(found)
 
+    def query_hits(self, const int32_t[::1] words, terms, dict forms):
+        """Finds the words that have terms of a query, or other forms of them.
+
+        Args:
+            words: The words.
+            terms: The terms, with any values.
+            forms: Other forms, with the term that each of them stands for.
+
+        Returns:
+            The places of words and of terms, sorted by word, then term.
+        """
+        cdef vector[int32_t] numbers, form_numbers, form_places, places, found, own
+        cdef Py_ssize_t i
+        cdef size_t k
+        cdef int32_t number
+        cdef dict place_of = None
+        check(words, 0, self.kind.size())
+        self.find_keys(terms, numbers, NULL)
+        for form, term in forms.items():
+            number = find_one(self.terms_, form)
+            if number < 0 or form in terms:
+                continue
+            if place_of is None:
+                place_of = {each: place for place, each in enumerate(terms)}
+            form_numbers.push_back(number)
+            form_places.push_back(place_of[term])
+        # From here on no Python code runs until the scratch is clean again.
+        for k in range(numbers.size()):
+            if numbers[k] >= 0:
+                self.term_scratch[numbers[k]] = <int32_t>k
+        for k in range(form_numbers.size()):
+            self.term_scratch[form_numbers[k]] = form_places[k]
+        for i in range(words.shape[0]):
+            own.clear()
+            for k in range(self.first_term(words[i]), self.term_ends[words[i]]):
+                number = self.term_scratch[self.term_numbers[k]]
+                if number >= 0:
+                    own.push_back(number)
+            if own.size() > 1:
+                sort(own.begin(), own.end())
+            for k in range(own.size()):
+                places.push_back(<int32_t>i)
+                found.push_back(own[k])
+        for k in range(numbers.size()):
+            if numbers[k] >= 0:
+                self.term_scratch[numbers[k]] = -1
+        for k in range(form_numbers.size()):
+            self.term_scratch[form_numbers[k]] = -1
+        return from_vector(places), from_vector(found)
+
+    cdef int find_keys(self, terms, vector[int32_t]& numbers, vector[float]* weights) except -1:
+        """Adds the numbers of terms that are the keys of a dict, and their values."""
+        cdef Py_ssize_t at = 0
+        cdef PyObject* term
+        cdef PyObject* weight
+        if not isinstance(terms, dict):
+            raise TypeError("terms must be a dict")
+        numbers.reserve(len(terms))
+        while PyDict_Next(terms, &at, &term, &weight):
+            numbers.push_back(find_one(self.terms_, <object>term))
+            if weights != NULL:
+                weights.push_back(<float>PyFloat_AsDouble(<object>weight))
+        return 0
+
+    def term_weights(self, const int32_t[::1] words, terms):
+        """Returns [words] float32 the mean and the largest of the weights that a query gives to a word's terms."""
+        cdef vector[int32_t] numbers, own
+        cdef vector[float] weights
+        cdef Py_ssize_t i
+        cdef size_t k, start, end
+        cdef int32_t number
+        check(words, 0, self.kind.size())
+        mean, best = np.zeros((2, len(words)), np.float32)
+        cdef float[::1] means = mean, bests = best
+        self.find_keys(terms, numbers, &weights)
+        for k in range(numbers.size()):
+            if numbers[k] >= 0:
+                self.term_scratch[numbers[k]] = <int32_t>k
+        for i in range(words.shape[0]):
+            own.clear()
+            start, end = self.first_term(words[i]), self.term_ends[words[i]]
+            for k in range(start, end):
+                number = self.term_scratch[self.term_numbers[k]]
+                if number >= 0:
+                    own.push_back(number)
+            if own.size() > 1:
+                sort(own.begin(), own.end())  # sums depend on the order
+            for k in range(own.size()):
+                means[i] += weights[own[k]]
+                bests[i] = max(bests[i], weights[own[k]])
+            if end > start:
+                means[i] /= <float>(end - start)
+        for k in range(numbers.size()):
+            if numbers[k] >= 0:
+                self.term_scratch[numbers[k]] = -1
+        return mean, best
+
 
 def expand_hits(const int32_t[::1] hit_tokens, const int32_t[::1] hit_terms, const int32_t[::1] token, const int32_t[::1] unit, Py_ssize_t size):
     """Twin: `python_expand_hits` of `compressor.scoring.vocabulary`."""
@@ -592,18 +692,23 @@ cdef object from_vector(vector[int32_t]& values):
 
 cdef object find_all(StringTable table, words):
     cdef vector[int32_t] found
+    found.reserve(len(words))
+    for word in words:
+        found.push_back(find_one(table, word))
+    return from_vector(found)
+
+
+cdef int32_t find_one(StringTable table, word) except -2:
+    """The number of a word or term; -1 if the table has it not."""
     cdef const uint8_t* data
     cdef bytes key
     cdef Py_ssize_t size
-    found.reserve(len(words))
-    for word in words:
-        if PyUnicode_IS_ASCII(<str?>word):
-            data, size = <const uint8_t*>PyUnicode_DATA(word), PyUnicode_GET_LENGTH(word)
-        else:
-            key = (<str>word).encode("utf-8", "surrogatepass")
-            data, size = <const uint8_t*><const char*>key, len(key)
-        found.push_back(table.find(data, size, table.hash_of(data, size)))
-    return from_vector(found)
+    if PyUnicode_IS_ASCII(<str?>word):
+        data, size = <const uint8_t*>PyUnicode_DATA(word), PyUnicode_GET_LENGTH(word)
+        return table.find(data, size, table.hash_of(data, size))
+    key = (<str>word).encode("utf-8", "surrogatepass")
+    data, size = <const uint8_t*><const char*>key, len(key)
+    return table.find(data, size, table.hash_of(data, size))
 
 
 cdef bint encode(const Character* text, Py_ssize_t size, vector[uint8_t]& out) noexcept:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from compressor.native import load_kernel
 from compressor.scoring.base import Scores, UnitBatch
 from compressor.scoring.token_index import CODE, IDENTIFIER, NAME, NUMBER, PATH, WORD
 from compressor.text.segmenters.base import UnitFlag
@@ -58,16 +59,10 @@ def rank(scores: Scores, units: UnitBatch) -> Ranking:
     n = len(units)
     index = units.index
     unit, token = index.pairs
-    weight = _WEIGHTS[index.kinds][token]
-    total = np.bincount(unit, weight, n)
     priority = scores.astype(np.float64)
     novelty = np.ones(n)
     for _ in range(REORDER_ROUNDS):
-        position = _positions(priority)[unit]
-        best = np.full(len(index.kinds), n, np.int64)
-        np.minimum.at(best, token, position)
-        fresh = np.bincount(unit, weight * (position == best[token]), n)
-        novelty = np.where(total > 0, fresh / np.maximum(total, 1e-9), 1.0)
+        novelty = _find_novelty(_positions(priority), unit, token, index.kinds, _WEIGHTS)
         priority = scores * (REPEAT_VALUE + (1 - REPEAT_VALUE) * novelty)
     if (units.templates >= 0).any():
         told = np.where(units.flags & np.uint16(UnitFlag.ERROR), np.int32(-1), units.templates)  # each error counts
@@ -78,6 +73,31 @@ def rank(scores: Scores, units: UnitBatch) -> Ranking:
         priority = scores * (REPEAT_VALUE + (1 - REPEAT_VALUE) * novelty)
     position = propagate_to_ancestors(_reserved_first(_positions(priority), units), units.parents)
     return Ranking(np.argsort(position, kind="stable").astype(np.int32), novelty.astype(np.float32))
+
+
+def find_novelty(
+    position: npt.NDArray[np.int64],
+    unit: npt.NDArray[np.int32],
+    token: npt.NDArray[np.int32],
+    kinds: npt.NDArray[np.uint8],
+    weights: npt.NDArray[np.float32],
+) -> npt.NDArray[np.float64]:
+    """Returns the weighted fraction of each unit's tokens that no better unit has; the reference for `relevance`.
+
+    Args:
+        position: The position of each unit, 0 for the best, shape [units].
+        unit: The unit of each pair of a unit and a token that it has.
+        token: The token of each pair.
+        kinds: The class of each token.
+        weights: The weight of each class.
+    """
+    n = len(position)
+    weight = weights[kinds][token]
+    total = np.bincount(unit, weight, n)
+    best = np.full(len(kinds), n, np.int64)
+    np.minimum.at(best, token, position[unit])
+    fresh = np.bincount(unit, weight * (position[unit] == best[token]), n)
+    return np.where(total > 0, fresh / np.maximum(total, 1e-9), 1.0)
 
 
 def _reserved_first(position: npt.NDArray[np.int64], units: UnitBatch) -> npt.NDArray[np.int64]:
@@ -147,3 +167,7 @@ def propagate_to_ancestors(position: npt.NDArray[np.int64], parents: npt.NDArray
         moved = np.unique(parent[out[parent] < before])
         child = moved[parents[moved] >= 0].astype(np.intp)
     return out
+
+
+_kernel = load_kernel("relevance")
+_find_novelty = find_novelty if _kernel is None else _kernel.find_novelty

@@ -6,17 +6,19 @@ The formula is equation 3.15 of S. Robertson, H. Zaragoza, The Probabilistic Rel
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from itertools import chain, repeat
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from compressor.caches import TwoGenerationCache
+from compressor.native import load_kernel
 from compressor.scoring.character_ngrams import has_unsegmented, is_hiragana, run_terms, split_run, without_particle
 from compressor.scoring.stop_words import (
+    STOP_WORDS,
     find_languages,
     has_function_character,
     is_function_character,
@@ -25,6 +27,7 @@ from compressor.scoring.stop_words import (
 )
 from compressor.scoring.term_counts import K1, TermCounts
 from compressor.scoring.token_index import NAME, TOKEN, WORD, TokenIndex, classify_token, plain_word, split_tokens
+from compressor.scoring.token_splitting import has_special
 from compressor.scoring.word_forms import word_forms
 
 #: The weight of pieces of scripts without spaces that say little: one of several Han characters, hiragana, particles.
@@ -53,7 +56,7 @@ class QueryTerms(dict[str, float]):
     """The terms of a query with their weights, and what else shows that a text has what the query names.
 
     Attributes:
-        forms: Other forms of the terms, with the term each of them stands for.
+        forms: Other forms of the terms, with the term each of them stands for. It must not be changed.
         compounds: Whole ids, versions, paths and dates of more than one term with their weights.
     """
 
@@ -61,11 +64,6 @@ class QueryTerms(dict[str, float]):
         super().__init__()
         self.forms: dict[str, str] = {}
         self.compounds: dict[str, float] = {}
-
-    def numbers(self) -> dict[str, int]:
-        """Returns the number of the query term for each term and each of its other forms."""
-        own = {term: i for i, term in enumerate(self)}
-        return {form: own[term] for form, term in self.forms.items() if form not in own} | own
 
 
 class PartTerms(NamedTuple):
@@ -107,9 +105,11 @@ def weighted_terms(parts: tuple[tuple[str, float], ...]) -> QueryTerms:
                 value, known = share * weight, weight_of(term, 0.0)
                 out[term] = value if value > known else known
         else:
-            out.update({term: max(share * weight, 0.0) for term, share in part.shares.items()})
-        if part.forms:
-            out.forms |= part.forms | out.forms  # the first part that has a form says which term it stands for
+            whole = text.isascii()  # all shares are 1
+            shares = dict.fromkeys(part.shares, max(weight, 0.0)) if whole else part.shares
+            out.update(shares if whole else {term: max(share * weight, 0.0) for term, share in shares.items()})
+        if part.forms:  # the first part that has a form says which term it stands for
+            out.forms = part.forms | out.forms if out.forms else part.forms
         for compound in part.compounds:
             out.compounds[compound] = max(out.compounds.get(compound, 0.0), weight)
     return out
@@ -125,14 +125,23 @@ def part_terms(text: str) -> PartTerms:
 
 
 def _read_part(text: str) -> PartTerms:
-    tokens = split_tokens(text) if text.isascii() else TOKEN.findall(text)
+    tokens = TOKEN.findall(text) if has_special(text) else split_tokens(text)
     distinct = list(dict.fromkeys(tokens))
     languages = find_languages(text, distinct)
-    form_languages = languages if len(tokens) <= MAX_TOKENS_WITH_FORMS else ()
-    read = _token_terms if max(map(len, distinct), default=0) > MAX_KNOWN_CHARS else _known_token_terms
-    found = list(map(read, distinct, repeat(languages), repeat(form_languages)))
+    return PartTerms(*_read_tokens(distinct, languages, languages if len(tokens) <= MAX_TOKENS_WITH_FORMS else ()))
+
+
+def read_tokens(tokens: list[str], languages: tuple[str, ...], form_languages: tuple[str, ...]) -> PartTerms:
+    """Returns what the distinct tokens of a part ask for; the reference for the native kernel `query_terms`.
+
+    Args:
+        tokens: The tokens.
+        languages: The languages of the part, whose stop words are left out.
+        form_languages: The languages whose word forms are added.
+    """
+    found = list(map(_read_token, tokens, repeat(languages), repeat(form_languages)))
     shares = dict.fromkeys(chain.from_iterable([token.shares for token in found]), 1.0)
-    if not text.isascii():  # pieces of scripts without spaces may have a smaller share
+    if not all(map(str.isascii, tokens)):  # pieces of scripts without spaces may have a smaller share
         shares = dict.fromkeys(shares, 0.0)
         for token in found:
             for term, share in token.shares.items():
@@ -142,6 +151,11 @@ def _read_part(text: str) -> PartTerms:
         if token.forms:
             forms.update(token.forms)
     return PartTerms(shares, forms, tuple(dict.fromkeys(chain.from_iterable([token.compounds for token in found]))))
+
+
+def _read_token(token: str, languages: tuple[str, ...], forms: tuple[str, ...]) -> PartTerms:
+    """Returns what a token of a query asks for, from the cache if it is short."""
+    return (_known_token_terms if len(token) <= MAX_KNOWN_CHARS else _token_terms)(token, languages, forms)
 
 
 def _token_terms(token: str, languages: tuple[str, ...], forms: tuple[str, ...]) -> PartTerms:
@@ -203,12 +217,11 @@ def matches(
         The units of the matches, the numbers of their query terms, and the weight of each query term. Compounds that
         the index has whole are further terms, after those of the query.
     """
-    numbers = query.numbers() if isinstance(query, QueryTerms) else {t: i for i, t in enumerate(query)}
-    tokens, places = index.find_terms(list(numbers))
-    columns = np.array(list(numbers.values()) or np.zeros(0), np.int32)[places]
-    values = list(query.values())
+    terms = query if isinstance(query, dict) else dict(query)
+    tokens, columns = index.query_hits(terms, query.forms if isinstance(query, QueryTerms) else {})
+    values = list(terms.values())
     if isinstance(query, QueryTerms) and query.compounds:
-        spellings = [(spelling, i) for i, c in enumerate(query.compounds) for spelling in _spellings(c)]
+        spellings = [(spelling, i) for i, c in enumerate(query.compounds) for spelling in _spellings_of(c)]
         found = index.find([spelling for spelling, _ in spellings])
         if (found >= 0).any():
             compound = np.array([i for _, i in spellings], np.int32)[found >= 0]
@@ -231,6 +244,13 @@ def _spellings(compound: str) -> list[str]:
     elif compound[0].isdigit():
         found.append(f"v{compound}")
     return list(dict.fromkeys(found))
+
+
+_known_spellings = lru_cache(maxsize=MAX_KNOWN_TOKENS)(_spellings)
+
+
+def _spellings_of(compound: str) -> list[str]:
+    return (_known_spellings if len(compound) <= MAX_KNOWN_CHARS else _spellings)(compound)
 
 
 def max_score(n: int, df: npt.NDArray[np.int64], weights: npt.NDArray[np.float32]) -> float:
@@ -256,3 +276,9 @@ def bm25(
         [len(lengths)] float32.
     """
     return TermCounts.count(rows, columns, len(weights)).bm25(weights, lengths)
+
+
+_kernel = load_kernel("query_terms")
+_read_tokens: Callable[[list[str], tuple[str, ...], tuple[str, ...]], Iterable[Any]] = (
+    read_tokens if _kernel is None else _kernel.TermReader(STOP_WORDS, STOP, word_forms, _read_token).read_tokens
+)

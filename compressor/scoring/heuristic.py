@@ -13,6 +13,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from compressor.caches import TwoGenerationCache
 from compressor.native import load_kernel
 from compressor.scoring import reuse_predictor as reuse_model
 from compressor.scoring import word_vectors
@@ -32,6 +33,7 @@ MIN_LOG_LINES = 20  # in a shorter log no form of line is rare
 MIN_REPEATED_LINES = 0.5  # nor in one where most forms of line occur only once or twice
 Floats = npt.NDArray[np.float32]
 _kernel = load_kernel("relevance")
+_troubles: TwoGenerationCache[bool] = TwoGenerationCache(4 << 20)
 
 
 @dataclass(frozen=True)
@@ -160,6 +162,24 @@ def flag_factors(w: HeuristicWeights) -> npt.NDArray[np.float64]:
     return np.where(flags & UnitFlag.NOISE, w.noise, 1.0) * np.where(flags & UnitFlag.COMMENT, w.comment, 1.0)
 
 
+@lru_cache(maxsize=16)
+def _token_worths(w: HeuristicWeights) -> Floats:
+    """Returns [2, classes] what a token's identity is worth by its class, and where it is elsewhere already."""
+    worth = np.repeat(np.array(w.identity, np.float32)[None], 2, axis=0)
+    worth[1] *= w.retained
+    out: Floats = worth ** (1 - w.reuse)
+    return out
+
+
+def _asks_for_failures(text: str) -> bool:
+    """Returns whether a part of a query asks for failures. Most parts return with every call."""
+    found = _troubles.get(text)
+    if found is None:
+        found = _TROUBLE.search(text) is not None
+        _troubles.put(text, found)
+    return found
+
+
 class HeuristicScorer:
     """`Scorer` of the default tier.
 
@@ -231,7 +251,7 @@ class HeuristicScorer:
     def _structure(self, query: Query, units: UnitBatch) -> Floats:
         """[n] the worth of a unit's structure; failures count more if the query asks for them."""
         w = self.weights
-        trouble = any(_TROUBLE.search(text) for text, weight in query.parts if weight >= 1)
+        trouble = any(_asks_for_failures(text) for text, weight in query.parts if weight >= 1)
         gains = flag_gains(w, trouble)
         out: Floats = gains[units.json_sources.astype(np.intp)[units.source_indices], units.flags & ALL_FLAGS]
         line = np.flatnonzero(units.templates >= 0)
@@ -259,9 +279,8 @@ class HeuristicScorer:
         """
         w = self.weights
         unit, token = units.index.pairs
-        worth = np.array(w.identity, np.float32)[units.index.kinds]
-        worth[match.retained | match.written_by_agent] *= w.retained
-        each = reuse_likelihood(units, match) ** w.reuse * worth[token] ** (1 - w.reuse)
+        worth = _token_worths(w)[(match.retained | match.written_by_agent).view(np.uint8), units.index.kinds]
+        each = reuse_likelihood(units, match) ** w.reuse * worth[token]
         return column_means(np.bincount(unit, each, len(units)), units.costs, units.columns)
 
     def match(self, query: Query, units: UnitBatch) -> tuple[Floats, LexicalMatch]:
@@ -299,7 +318,7 @@ class HeuristicScorer:
             return
         turns = Turns.of(units)
         own, terms_of, weights = matches(units.index, asked)
-        if _TROUBLE.search(query.question):  # being an error is a further term of such a question, rare or not
+        if _asks_for_failures(query.question):  # being an error is a further term of such a question, rare or not
             errors = np.flatnonzero((units.flags & np.uint16(UnitFlag.ERROR) > 0) & ~turns.spoken)
             own = np.concatenate([own, errors])
             terms_of = np.concatenate([terms_of, np.full(len(errors), len(weights), np.int32)])
@@ -328,14 +347,16 @@ class HeuristicScorer:
         units: UnitBatch,
     ) -> Floats:
         """[sources] BM25 of whole sources, the tool calls that they answer included; the best is 1."""
-        numbers = wanted.numbers()
         rows: list[int] = []
         terms_of: list[int] = []
-        for i, call in units.tool_calls:
-            counts = call.counts
-            for term in numbers.keys() & counts.keys():
-                rows += [i] * counts[term]
-                terms_of += [numbers[term]] * counts[term]
+        if units.tool_calls:
+            numbers, forms = {term: i for i, term in enumerate(wanted)}, wanted.forms
+            for i, call in units.tool_calls:
+                for term, times in call.counts.items():
+                    own = term if term in numbers else forms.get(term)
+                    if own is not None:
+                        rows += [i] * times
+                        terms_of += [numbers[own]] * times
         lengths = np.bincount(units.source_indices, units.index.lengths, len(units.sources)).astype(np.int32)
         found = bm25(
             np.concatenate([units.source_indices[hits].astype(np.int64), np.array(rows, np.int64)]),

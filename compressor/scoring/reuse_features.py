@@ -34,6 +34,7 @@ TOKEN_FEATURES, UNIT_FEATURES = 33, 44
 MAX_KEPT_COUNT = 1 << 16
 #: Units to either side over which a match is averaged.
 NEIGHBOR_RANGES = (2, 8, 24)
+_FADES = np.array([-2, -8], np.float32)  # in which the age of a source is measured
 
 Floats = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
@@ -62,7 +63,7 @@ class LexicalMatch:
 def token_features(units: UnitBatch, match: LexicalMatch) -> Floats:
     """Returns the features of tokens, [vocabulary, TOKEN_FEATURES]."""
     index = units.index
-    matched, best = _matched_terms(units, match)
+    matched, best = index.term_weights(match.query_terms)
     in_calls = index.mask([s.tool_call_text for s in units.sources if s.tool_call_text])
     paths = path_rows(index, match.retained | match.written_by_agent, match.query_terms)
     if _kernel is None:
@@ -122,20 +123,6 @@ def _token_matrix(
     return np.stack([np.asarray(x, np.float32) for x in (*out, *paths)], axis=1)
 
 
-def _matched_terms(units: UnitBatch, match: LexicalMatch) -> tuple[Floats, Floats]:
-    """Returns [vocabulary] the mean and the largest of the weights that the query gives to a token's terms."""
-    index = units.index
-    total = np.zeros(len(index.kinds), np.float32)
-    best = np.zeros(len(index.kinds), np.float32)
-    tokens, places = index.find_terms(list(match.query_terms))
-    if len(tokens):
-        weights = np.array(list(match.query_terms.values()), np.float32)[places]
-        np.add.at(total, tokens, weights)
-        np.maximum.at(best, tokens, weights)
-        total /= np.maximum(index.term_rows[0], 1).astype(np.float32)
-    return total, best
-
-
 def unit_features(units: UnitBatch, match: LexicalMatch) -> Floats:
     """Returns the features of units, [n, UNIT_FEATURES]."""
     index = units.index
@@ -143,26 +130,38 @@ def unit_features(units: UnitBatch, match: LexicalMatch) -> Floats:
     forms = np.array([(_FORMS.get(s.layout.kind, -1), _ROLES.get(s.kind, -1)) for s in units.sources], np.int32)
     forms = forms.reshape(-1, 2)
     ages = units.ages
-    of_source: list[npt.ArrayLike] = [np.log1p(np.diff(units.starts)) / 6]
-    of_source += [ages == 0, np.exp(-ages / 2), np.exp(-ages / 8)]
-    of_sources = np.stack([np.asarray(x, np.float32) for x in of_source], axis=1)
+    of_sources = np.empty((len(ages), 4), np.float32)
+    of_sources[:, 0] = np.log1p(units.starts[1:] - units.starts[:-1]) / 6
+    of_sources[:, 1] = ages == 0
+    of_sources[:, 2:] = np.exp(ages[:, None] / _FADES)
+    names = _names(units, match)
+    if _kernel is None:
+        return _unit_matrix(units, match, sizes, forms, of_sources, *names)
+    out = np.empty((len(units), UNIT_FEATURES), np.float32)
+    _kernel.unit_features(
+        *(out, sizes, units.flags, units.source_indices, units.starts, forms, match.unit, match.source),
+        *(NEIGHBOR_RANGES, of_sources, units.columns, *names, units.parents),
+    )
+    return out
+
+
+def _names(
+    units: UnitBatch, match: LexicalMatch
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32], npt.NDArray[np.uint8]]:
+    """Returns the bits of columns' names, the first token of each member, and [vocabulary] the bits of such tokens."""
+    index = units.index
+    column_names, member_names = np.zeros(0, np.uint8), np.zeros(len(index.kinds), np.uint8)
+    if not units.json_sources.any() and not units.column_names:
+        return column_names, np.full(len(units), -1, np.int32), member_names
     members = _first_members(units)
     called = frozenset().union(*[call.arguments for _, call in units.tool_calls])
-    column_names = _name_bits(map(name_features, units.column_names), called, match)
-    member_names = np.zeros(len(index.kinds), np.uint8)
+    if units.column_names:
+        column_names = _name_bits(map(name_features, units.column_names), called, match)
     first = sorted(set(members.tolist()) - {-1})
     if first:
         words = index.memory.vocabulary.words(index.word_ids[first])
         member_names[first] = _name_bits(map(token_name_features, words), called, match)
-    known = sizes, forms, of_sources, column_names, members, member_names
-    if _kernel is None:
-        return _unit_matrix(units, match, *known)
-    out = np.empty((len(units), UNIT_FEATURES), np.float32)
-    _kernel.unit_features(
-        *(out, sizes, units.flags, units.source_indices, units.starts, forms, match.unit, match.source),
-        *(NEIGHBOR_RANGES, of_sources, units.columns, column_names, members, member_names, units.parents),
-    )
-    return out
+    return column_names, members, member_names
 
 
 def _unit_matrix(

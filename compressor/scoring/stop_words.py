@@ -7,8 +7,9 @@ an article in German and a verb in English. Languages with a script of their own
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
+from compressor.native import load_kernel
 from compressor.scoring.character_ngrams import HAN, HANGUL, HIRAGANA, KATAKANA, THAI
 from compressor.scoring.token_index import plain_word
 
@@ -144,6 +145,7 @@ _BY_SCRIPT = (
     ("hi", re.compile("[\u0900-\u097f]")),
     ("ar", re.compile("[\u0600-\u06ff]")),
 )
+_FOREIGN = re.compile(r"[^\x00-\x7f]+")
 _CYRILLIC = re.compile("[\u0400-\u04ff]")
 _UKRAINIAN = re.compile("[іїєґІЇЄҐ]")
 #: Letters that few languages of the Latin script write. They count as a word of the language.
@@ -180,12 +182,13 @@ def _spellings(words: Iterable[str], language: str) -> frozenset[str]:
     return found if language == "vi" else found | {plain_word(word) for word in found}
 
 
-_WORDS = {language: _spellings(words.split(), language) for language, words in _LISTS.items()}
-_LATIN = tuple(language for language in _WORDS if language not in ("ru", "uk", "ar", "hi", "ko"))
+#: The words of each language, and how they are written without accents.
+STOP_WORDS = {language: _spellings(words.split(), language) for language, words in _LISTS.items()}
+_LATIN = tuple(language for language in STOP_WORDS if language not in ("ru", "uk", "ar", "hi", "ko"))
 #: The Latin languages of each of their words; a word of one language only shows that language.
 _SHOWN_BY: dict[str, tuple[str, ...]] = {}
 for _language in _LATIN:
-    for _word in sorted(_WORDS[_language]):
+    for _word in sorted(STOP_WORDS[_language]):
         _SHOWN_BY[_word] = (*_SHOWN_BY.get(_word, ()), _language)
 _SHOWING = frozenset(_SHOWN_BY)
 _MIN_WORDS = 2  # of a language only, before its list is applied
@@ -201,25 +204,19 @@ def find_languages(text: str, tokens: Iterable[str]) -> tuple[str, ...]:
     Returns:
         The languages; `en` is among them unless the words of another language clearly outnumber it.
     """
-    words = {token.lower() for token in tokens}
-    found = [] if text.isascii() else _by_script(text, words)
-    shown: dict[str, int] = {}
-    only: dict[str, int] = {}
-    for word in words & _SHOWING:
-        languages = _SHOWN_BY[word]
-        for language in languages:
-            shown[language] = shown.get(language, 0) + 1
-        if len(languages) == 1 and word not in _NO_SIGN:
-            only[languages[0]] = only.get(languages[0], 0) + 1
+    tokens = list(tokens)
+    shown, only, english = _count_shown(tokens)
+    found: list[str] = []
     if not text.isascii():
-        lower = text.lower()
+        foreign = "".join(_FOREIGN.findall(text))
+        found = _by_script(foreign, tokens)
+        lower = foreign.lower()
         for language, letters in _LETTERS.items():
             if letters.search(lower):
                 only[language] = only.get(language, 0) + 1
                 shown[language] = shown.get(language, 0) + 1
-    english = len(words & _ENGLISH)
     best = max((shown[language] for language in only), default=0)
-    for language, count in only.items():
+    for language, count in sorted(only.items()):
         # One word that is only this language's is enough if nothing speaks for another one.
         sure = count >= _MIN_WORDS or (not english and len(only) == 1)
         if sure and shown[language] * 2 > max(best, english):
@@ -229,13 +226,31 @@ def find_languages(text: str, tokens: Iterable[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _by_script(text: str, words: set[str]) -> list[str]:
-    """The languages that the scripts of a text show. Kana shows Japanese, so that its Han is not Chinese."""
+def count_shown(tokens: list[str]) -> tuple[dict[str, int], dict[str, int], int]:
+    """Returns how many of a text's words each language has, how many only it has, and how many show English.
+
+    It is the reference for the native kernel `query_terms`.
+    """
+    words = {token.lower() for token in tokens}
+    shown: dict[str, int] = {}
+    only: dict[str, int] = {}
+    for word in words & _SHOWING:
+        languages = _SHOWN_BY[word]
+        for language in languages:
+            shown[language] = shown.get(language, 0) + 1
+        if len(languages) == 1 and word not in _NO_SIGN:
+            only[languages[0]] = only.get(languages[0], 0) + 1
+    return shown, only, len(words & _ENGLISH)
+
+
+def _by_script(text: str, tokens: list[str]) -> list[str]:
+    """The languages that the scripts of characters show. Kana shows Japanese, so that its Han is not Chinese."""
     found = [language for language, script in _BY_SCRIPT if script.search(text)]
     if "ja" in found and "zh" in found:
         found.remove("zh")
     if _CYRILLIC.search(text):
-        ukrainian = len(words & _WORDS["uk"]) > len(words & _WORDS["ru"]) or _UKRAINIAN.search(text)
+        words = {token.lower() for token in tokens}
+        ukrainian = len(words & STOP_WORDS["uk"]) > len(words & STOP_WORDS["ru"]) or _UKRAINIAN.search(text)
         found.append("uk" if ukrainian else "ru")
     return found
 
@@ -243,7 +258,7 @@ def _by_script(text: str, words: set[str]) -> list[str]:
 def is_stop_word(token: str, languages: Iterable[str]) -> bool:
     """Returns whether a token is a word without content in one of these languages. English is left to `bm25.STOP`."""
     word = token.lower()
-    return any(word in _WORDS[language] for language in languages if language in _WORDS)
+    return any(word in STOP_WORDS[language] for language in languages if language in STOP_WORDS)
 
 
 def without_function_words(run: str) -> list[str]:
@@ -263,3 +278,9 @@ def is_function_character(piece: str) -> bool:
 def has_function_character(piece: str) -> bool:
     """Returns whether a piece of a run has a Han character that mostly builds sentences."""
     return not _HAN_PARTICLES.isdisjoint(piece)
+
+
+_kernel = load_kernel("query_terms")
+_count_shown: Callable[[list[str]], tuple[dict[str, int], dict[str, int], int]] = (
+    count_shown if _kernel is None else _kernel.LanguageSigns(_SHOWN_BY, _NO_SIGN, _ENGLISH).count_shown
+)

@@ -143,6 +143,14 @@ class TokenIndex:
         vocabulary = self.memory.vocabulary
         return vocabulary.hits(self.word_ids, vocabulary.find_terms(terms))
 
+    def query_hits(self, terms: dict[str, float], forms: dict[str, str]) -> tuple[Ids, Ids]:
+        """Finds the tokens that have terms of a query, or other forms of them; see `Vocabulary.query_hits`."""
+        return self.memory.vocabulary.query_hits(self.word_ids, terms, forms)
+
+    def term_weights(self, terms: dict[str, float]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Returns [vocabulary] the mean and the largest of the weights that a query gives to a token's terms."""
+        return self.memory.vocabulary.term_weights(self.word_ids, terms)
+
     def mask(self, texts: Iterable[str]) -> npt.NDArray[np.bool_]:
         """Returns [vocabulary] which tokens are in one of the texts, whose words are remembered."""
         return self.memory.vocabulary.mask(self.word_ids, [self.memory.text_words(text) for text in texts])

@@ -229,6 +229,37 @@ class Vocabulary:
         order = np.lexsort((found, at))
         return at[order], found[order]
 
+    def query_hits(self, words: Ids, terms: dict[str, float], forms: dict[str, str]) -> tuple[Ids, Ids]:
+        """Finds the words that have terms of a query, or other forms of them.
+
+        Args:
+            words: The words.
+            terms: The terms, with any values.
+            forms: Other forms, with the term that each of them stands for.
+
+        Returns:
+            The places of words and of terms, sorted by word, then term.
+        """
+        own = {term: i for i, term in enumerate(terms)}
+        places = {form: own[term] for form, term in forms.items() if form not in own} | own
+        at, found = self.hits(words, self.find_terms(list(places)))
+        columns = np.array([*places.values(), 0], np.int32)[found]
+        order = np.lexsort((columns, at))
+        return at[order], columns[order]
+
+    def term_weights(
+        self, words: Ids, terms: dict[str, float]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Returns [words] the mean and the largest of the weights that a query gives to a word's terms."""
+        mean, best = np.zeros((2, len(words)), np.float32)
+        at, places = self.hits(words, self.find_terms(list(terms)))
+        if len(at):
+            weights = np.array(list(terms.values()), np.float32)[places]
+            np.add.at(mean, at, weights)
+            np.maximum.at(best, at, weights)
+            mean /= np.maximum(self.term_rows(words)[0], 1).astype(np.float32)
+        return mean, best
+
 
 def python_expand_hits(
     tokens: Ids, terms: Ids, token: Ids, unit: Ids, size: int

@@ -7,7 +7,7 @@ come out do not exist, which does no harm, since no text has them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from compressor.native import load_kernel
@@ -71,7 +71,6 @@ _ENGLISH_ENDINGS = (
     ("ion", 5, ("", "e")),
 )
 _VOWELS, _DOUBLED = "aeiou", "bdglmnprt"
-_kernel = load_kernel("word_forms")
 
 
 @lru_cache(maxsize=4096)
@@ -89,8 +88,18 @@ def word_forms(word: str, languages: tuple[str, ...]) -> tuple[str, ...]:
         return _number_forms(word)
     if word.isascii() and not word.isalpha():
         return ()
-    if languages == ("en",) and word.isascii():
-        return _list_english(word)
+    if not languages:
+        return ()
+    return _list_forms(word, languages) if word.isascii() else exchange_endings(word, languages)
+
+
+def exchange_endings(word: str, languages: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns the terms of other forms of a word in order; the reference for the native kernel `word_forms`.
+
+    Args:
+        word: The word, which is of lower-case letters if it is of ASCII.
+        languages: The languages.
+    """
     shown = stem if word.isascii() else plain_word
     out: dict[str, None] = {}
     for language in languages:
@@ -98,17 +107,6 @@ def word_forms(word: str, languages: tuple[str, ...]) -> tuple[str, ...]:
         out |= dict.fromkeys(map(shown, found))
     out.pop(shown(word), None)
     return tuple(out)
-
-
-def english_forms(word: str) -> tuple[str, ...]:
-    """Returns the terms that other forms of an English word of lower-case ASCII letters have in a text, in order."""
-    own = stem(word)
-    return tuple(form for form in dict.fromkeys(map(stem, _english(word))) if form != own)
-
-
-_list_english = (
-    english_forms if _kernel is None else _kernel.EnglishForms(_ENGLISH_ENDINGS, _VOWELS, _DOUBLED).list_forms
-)
 
 
 def _number_forms(term: str) -> tuple[str, ...]:
@@ -162,10 +160,15 @@ def _english_bases(word: str) -> list[str]:
 def _exchanged(word: str, language: str) -> list[str]:
     """The word with each ending, and each beginning, of the language in place of its own."""
     fronts, endings = _FRONTS.get(language, ()), _SETS[language]
-    least = 2 if language in ("hi", "ar") else _MIN_ROOT
+    least = _least_root(language)
     bodies = [word] + [word[len(f) :] for f in fronts if word.startswith(f) and len(word) - len(f) > least]
     roots = dict.fromkeys(r for body in bodies for r in (body, *_roots(body, endings, least)))
     return [front + root + ending for root in roots for front in ("", *fronts) for ending in ("", *endings)]
+
+
+def _least_root(language: str) -> int:
+    """How many letters of a word an ending must leave."""
+    return 2 if language in ("hi", "ar") else _MIN_ROOT
 
 
 def _roots(word: str, endings: Sequence[str], least: int) -> list[str]:
@@ -174,3 +177,14 @@ def _roots(word: str, endings: Sequence[str], least: int) -> list[str]:
         word[: -len(e)] for e in endings if word.endswith(e) and len(word) - len(e) >= max(least, 2 * len(word) // 5)
     ]
     return found[:2]
+
+
+_kernel = load_kernel("word_forms")
+_list_forms: Callable[[str, tuple[str, ...]], tuple[str, ...]] = (
+    exchange_endings
+    if _kernel is None
+    else _kernel.WordForms(
+        *(_ENGLISH_ENDINGS, _VOWELS, _DOUBLED),
+        {language: (_least_root(language), _FRONTS.get(language, ()), endings) for language, endings in _SETS.items()},
+    ).list_forms
+)

@@ -97,6 +97,7 @@ def test_kernels_score_like_their_twins(
     with pytest.MonkeyPatch.context() as patch:
         for user in USERS:
             patch.setattr(user, "_kernel", None)
+        patch.setattr(ranking, "_find_novelty", ranking.find_novelty)
         twin = outcome(query, batch(found))
     assert [name for name in native if native[name] != twin[name]] == []
 
@@ -119,3 +120,5 @@ def test_arrays_that_do_not_fit_are_refused() -> None:
     one, none = np.zeros(1, np.int32), np.zeros(0, np.int64)
     with pytest.raises(ValueError, match="no such term"):
         kernel.count_terms(np.zeros(1, np.int64), one + 3, one, one, np.zeros(1, np.int64), none)
+    with pytest.raises(ValueError, match="no such unit"):
+        kernel.find_novelty(np.zeros(1, np.int64), one + 1, one, np.zeros(1, np.uint8), np.zeros(6, np.float32))

@@ -89,9 +89,13 @@ def test_both_index_the_same(texts: list[str], others: list[str]) -> None:
         parts = [one.scan_texts(texts[i::2]) for i in range(2)]
         words, lengths, token, unit, *pairs = one.join(parts)
         terms = [*dict.fromkeys(t for text in others for t in one.text_terms(text)), "no such term"]
-        hits = one.hits(words, one.find_terms(terms))
+        weights = {term: (i % 7) / 3 for i, term in enumerate(terms[::2])}
+        forms = {form: terms[i // 2 * 2] for i, form in enumerate(terms)} | {"other": terms[0]}
+        hits = one.hits(words, one.find_terms(terms)) + one.query_hits(words, weights, forms)
         wanted = one.find([*others, *one.words(words)[::3], "no such word"])
-        made.append((words, lengths, token, unit, *pairs, *hits, one.mask(words, lists), one.positions(words, wanted)))
+        means = one.term_weights(words, weights)
+        masks = one.mask(words, lists), one.positions(words, wanted)
+        made.append((words, lengths, token, unit, *pairs, *hits, *means, *masks))
     assert_same(*made)
     assert kernel is not None
     words, _, token, unit, _, _, tokens, columns, *_ = made[0]
