@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from compressor.caches import TwoGenerationCache
 from compressor.tokens.base import (
+    MAX_CACHE_BYTES,
     Offsets,
     SpanCounts,
     Spans,
@@ -79,7 +80,7 @@ class BytePairTokenizer(Tokenizer):
         self._loading = threading.Lock()
         self._loaded: tuple[tiktoken.Encoding, npt.NDArray[np.uint8]] | None = None
         self._quicktok: QuicktokEncoder | None = None
-        self._cached_ids: TwoGenerationCache[Ids] = TwoGenerationCache()
+        self._cached_ids: TwoGenerationCache[Ids] = TwoGenerationCache(MAX_CACHE_BYTES)
         try:
             self._quicktok = load_quicktok(name)
             self.encoder = self._quicktok.name
@@ -165,7 +166,7 @@ class BytePairTokenizer(Tokenizer):
             places = starts.tolist()
             for text, start, end in zip(unknown, places, places[1:], strict=False):
                 self._counts.put(text, end - start)
-                self._cached_ids.put(text, ids[start:end].copy(), 4 * (end - start))
+                self._cached_ids.put(text, ids[start:end].copy())
 
     def _encode(self, texts: Sequence[str], quicktok: QuicktokEncoder) -> Ids:
         """The ids of texts, end to end."""
