@@ -12,9 +12,28 @@ from cachetools import LRUCache
 K = TypeVar("K")
 V = TypeVar("V")
 
-#: Bytes of remembered texts in one `TwoGenerationCache`, both generations together.
-DEFAULT_CACHE_BYTES = 32 << 20
-_ENTRY_BYTES = 120  # a dict entry and its value
+#: Bytes that one `TwoGenerationCache` or `TextMemo` holds, both generations together, unless it has a limit of its own.
+DEFAULT_CACHE_BYTES = 8 << 20
+_ENTRY_BYTES = 120  # a dict entry and a number
+
+
+def held_bytes(value: Any) -> int:
+    """Returns about how many bytes of memory a value keeps from being freed.
+
+    Args:
+        value: A text, a number, an array, a tuple or list of them, or an object that says so itself in `size_bytes`.
+    """
+    kind = type(value)
+    if kind is tuple or kind is list:
+        return sys.getsizeof(value) + sum(map(held_bytes, value))
+    if kind is str or kind is bytes or kind is int:
+        return sys.getsizeof(value)
+    size: int | None = getattr(value, "size_bytes", None)
+    if size is not None:
+        return size
+    own = sys.getsizeof(value)
+    base = getattr(value, "base", None)  # a part of an array keeps all of that array
+    return own if base is None else own + held_bytes(base)
 
 
 class LruCache(Generic[K, V]):
@@ -68,6 +87,12 @@ class LruCache(Generic[K, V]):
         with self._lock:
             self._entries.clear()
 
+    @property
+    def size(self) -> float:
+        """The number of entries, or, with `size_of`, the sum of their sizes."""
+        with self._lock:
+            return self._entries.currsize
+
     def list_keys(self) -> list[K]:
         """Returns the keys of all entries, the oldest first."""
         with self._lock:
@@ -92,7 +117,8 @@ class TwoGenerationCache(Generic[V]):
 
     Kept beside `LruCache` because it is read once per token count: a lookup is one dict access, with neither a lock nor
     an order to maintain. Entries that are used move to the young generation. When that holds half of the limit, it
-    becomes the old generation, and the previous old one is dropped.
+    becomes the old generation, and the previous old one is dropped. What an entry weighs is what it keeps from being
+    freed, see `held_bytes`; it must not change while the entry is there.
 
     Args:
         max_bytes: The size of both generations together.
@@ -103,11 +129,17 @@ class TwoGenerationCache(Generic[V]):
         self._young: dict[Hashable, V] = {}
         self._old: dict[Hashable, V] = {}
         self._held = 0
+        self._old_held = 0
         self._lock = threading.Lock()
 
     def __reduce__(self) -> Any:
         """Pickles the settings: a copy starts empty."""
         return type(self), (2 * self._half,)
+
+    @property
+    def size_bytes(self) -> int:
+        """About how many bytes of memory it holds. What both generations hold counts twice."""
+        return self._held + self._old_held
 
     def get(self, text: Hashable) -> V | None:
         """Returns the value of `text`, or None."""
@@ -118,31 +150,29 @@ class TwoGenerationCache(Generic[V]):
                 self.put(text, value)
         return value
 
-    def put(self, text: Hashable, value: V, weight: int = 0) -> None:
-        """Stores the value of `text`.
+    def put(self, text: Hashable, value: V) -> None:
+        """Stores the value of `text`, or of a tuple with it, unless there is one."""
+        self._put(text, value, replace=False)
 
-        Args:
-            text: The text, or a tuple with it.
-            value: The value.
-            weight: The size of the value in bytes, and of what a tuple holds.
-        """
-        self._put(text, value, weight, replace=False)
+    def replace(self, text: Hashable, value: V) -> None:
+        """Stores the value of `text`, in place of another one if there is one."""
+        self._put(text, value, replace=True)
 
-    def replace(self, text: Hashable, value: V, weight: int = 0) -> None:
-        """Stores the value of `text`, in place of another one of about the same size if there is one."""
-        self._put(text, value, weight, replace=True)
-
-    def _put(self, text: Hashable, value: V, weight: int, replace: bool) -> None:
-        size = sys.getsizeof(text) + _ENTRY_BYTES + weight
-        if size > self._half:
-            return
+    def _put(self, text: Hashable, value: V, replace: bool) -> None:
+        key_size = held_bytes(text) + _ENTRY_BYTES
+        size = key_size + held_bytes(value)
         with self._lock:
-            if text in self._young:
-                if replace:
-                    self._young[text] = value
+            known = self._young.get(text)
+            if known is not None:
+                if not replace:
+                    return
+                del self._young[text]
+                self._held -= key_size + held_bytes(known)
+            if size > self._half:
                 return
             if self._held + size > self._half:
-                self._old, self._young, self._held = self._young, {}, 0
+                self._old, self._old_held = self._young, self._held
+                self._young, self._held = {}, 0
             self._young[text] = value
             self._held += size
 
@@ -167,11 +197,17 @@ class TextMemo(dict[str, V]):
         self._half = max_bytes // 2
         self._old: dict[str, V] = {}
         self._held = 0
+        self._old_held = 0
         self._lock = threading.Lock()
 
     def __reduce__(self) -> Any:
         """Pickles the settings: a copy starts empty."""
         return type(self), (self._compute, 2 * self._half)
+
+    @property
+    def size_bytes(self) -> int:
+        """About how many bytes of memory it holds. What both generations hold counts twice."""
+        return self._held + self._old_held
 
     def __missing__(self, text: str) -> V:
         value = self._old.get(text)
@@ -189,8 +225,8 @@ class TextMemo(dict[str, V]):
             if text in self:
                 return
             if self._held + size > self._half:
-                self._old = dict(self)  # Readers hold on to this very dict, so that it cannot be replaced.
-                self.clear()
+                self._old, self._old_held = dict(self), self._held
+                self.clear()  # Readers hold on to this very dict, so that it cannot be replaced.
                 self._held = 0
             self[text] = value
             self._held += size

@@ -59,8 +59,10 @@ _BONUSES = np.zeros(len(ReasoningKind), np.float32)
 _BONUSES[list(SCORE_BONUSES)] = list(SCORE_BONUSES.values())
 
 
+#: Bytes of the texts whose kinds are remembered.
+MAX_CACHE_BYTES = 6 << 20
 #: The kinds of the sentences of a text, and the units that they are of.
-_kinds: TwoGenerationCache[tuple[SegmentedText, npt.NDArray[np.uint8]]] = TwoGenerationCache(8 << 20)
+_kinds: TwoGenerationCache[tuple[SegmentedText, npt.NDArray[np.uint8]]] = TwoGenerationCache(MAX_CACHE_BYTES)
 
 
 def find_reasoning(units: UnitBatch, query: Query | None = None) -> npt.NDArray[np.uint8]:
@@ -153,7 +155,7 @@ def _kinds_of(layout: SegmentedText) -> npt.NDArray[np.uint8]:
         return found[1]
     kinds = classify_spans(layout.text, layout.spans).astype(np.uint8)
     kinds[_is_header(layout.flags)] = ReasoningKind.NEUTRAL
-    _kinds.put(layout.text, (layout, kinds), 200 + layout.spans.nbytes + 10 * len(kinds))
+    _kinds.replace(layout.text, (layout, kinds))
     return kinds
 
 

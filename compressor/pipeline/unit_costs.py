@@ -20,8 +20,10 @@ _DENSITY = np.full(256, 0.5, np.float32)
 _DENSITY[[*range(65, 91), *range(97, 123), 32]] = 0.22
 _DENSITY[48:58] = 0.4
 
+#: Bytes of the texts whose estimates are remembered.
+MAX_CACHE_BYTES = 4 << 20
 #: Estimates by the block's text, with the array of spans and the tokens of the block that they hold for.
-_estimates: TwoGenerationCache[tuple[Spans, int, Costs]] = TwoGenerationCache(8 << 20)
+_estimates: TwoGenerationCache[tuple[Spans, int, Costs]] = TwoGenerationCache(MAX_CACHE_BYTES)
 
 
 def unit_costs(edits: Sequence[BlockEdit]) -> list[Costs]:
@@ -61,7 +63,7 @@ def _estimate(edit: BlockEdit) -> Costs:
     estimated: Costs = np.diff(sums[layout.spans], axis=1)[:, 0].astype(np.float32)
     estimated *= np.float32(tokens)
     estimated.flags.writeable = False
-    _estimates.replace(block.text, (layout.spans, block.tokens, estimated), layout.spans.nbytes + estimated.nbytes)
+    _estimates.replace(block.text, (layout.spans, block.tokens, estimated))
     return estimated
 
 

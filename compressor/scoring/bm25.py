@@ -37,7 +37,7 @@ PIECE_WEIGHT = 0.4
 MAX_TOKENS_WITH_FORMS = 80
 
 #: Tokens of queries whose terms are remembered, and up to which length.
-MAX_KNOWN_TOKENS, MAX_KNOWN_CHARS = 16_384, 64
+MAX_KNOWN_TOKENS, MAX_KNOWN_CHARS = 8_192, 64
 MAX_PART_CACHE_BYTES = 8 << 20
 
 #: English words, as terms, that do not tell what a question is about.
@@ -79,8 +79,9 @@ class PartTerms(NamedTuple):
     forms: dict[str, str]
     compounds: tuple[str, ...]
 
-    def size(self) -> int:
-        """Returns the bytes that it takes, about."""
+    @property
+    def size_bytes(self) -> int:
+        """About how many bytes of memory it holds."""
         return 120 * (len(self.shares) + len(self.forms) + len(self.compounds)) + 300
 
 
@@ -120,7 +121,7 @@ def part_terms(text: str) -> PartTerms:
     found = _parts.get(text)
     if found is None:
         found = _read_part(text)
-        _parts.put(text, found, found.size())
+        _parts.put(text, found)
     return found
 
 

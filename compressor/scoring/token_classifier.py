@@ -27,6 +27,8 @@ from compressor.scoring.runtime.file_digest import file_digest
 
 #: Characters of a source that are tokenized at once. Of a long source, only sections with wanted units are tokenized.
 SECTION_CHARS = 50_000
+#: Bytes of remembered outputs.
+CACHE_BYTES = 32 << 20
 #: Probabilities are clipped to this distance from 0 and 1, so that log-odds stay finite.
 MIN_PROBABILITY = 1e-6
 CPU_LIMITS = BatchLimits()
@@ -50,7 +52,7 @@ class SharedClassifier:
         self.scheduler = BatchScheduler(
             model.run, lambda e: len(e.ids), device.name, GPU_LIMITS if device.gpu else CPU_LIMITS, model.name
         )
-        self._cache: TwoGenerationCache[Classification] = TwoGenerationCache()
+        self._cache: TwoGenerationCache[Classification] = TwoGenerationCache(CACHE_BYTES)
 
     def classify(self, windows: Sequence[EncodedPair]) -> list[Classification]:
         """Returns the model's output for each window. Equal windows are computed once.
@@ -64,7 +66,7 @@ class SharedClassifier:
         new = {key: window for key, window in zip(keys, windows, strict=True) if key not in outputs}
         for key, found in zip(new, self.scheduler.map(list(new.values())), strict=True):
             outputs[key] = found
-            self._cache.put(key, found, found[0].nbytes)
+            self._cache.put(key, found)
         return [outputs[key] for key in keys]
 
 

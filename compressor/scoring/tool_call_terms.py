@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from compressor.caches import TwoGenerationCache
 from compressor.scoring.token_index import terms
 
-MAX_CACHE_BYTES = 8 << 20
+MAX_CACHE_BYTES = 4 << 20
 _ARGUMENT = re.compile(r'"(\w+)"\s*:')
 
 
@@ -26,6 +26,11 @@ class ToolCallTerms:
     counts: Mapping[str, int]
     arguments: frozenset[str]
 
+    @property
+    def size_bytes(self) -> int:
+        """About how many bytes of memory it holds."""
+        return 500 + 140 * (len(self.counts) + len(self.arguments))
+
 
 _known: TwoGenerationCache[ToolCallTerms] = TwoGenerationCache(MAX_CACHE_BYTES)
 
@@ -35,5 +40,5 @@ def tool_call_terms(text: str) -> ToolCallTerms:
     found = _known.get(text)
     if found is None:
         found = ToolCallTerms(Counter(terms(text)), frozenset(_ARGUMENT.findall(text)))
-        _known.put(text, found, 120 * (len(found.counts) + len(found.arguments)))
+        _known.put(text, found)
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Sequence
 
@@ -13,9 +12,13 @@ from compressor.scoring.vocabulary import Ids, Vocabulary, make_vocabulary
 from compressor.text.segmenters.base import SegmentedText
 
 #: A memory whose vocabulary holds more is replaced by an empty one.
-MAX_VOCABULARY_BYTES = 64 << 20
+MAX_VOCABULARY_BYTES = 20 << 20
+#: Before it has read this many characters, it may hold more: otherwise one long history of ids, which are all words of
+#: their own, would be read again with every call.
+MANY_CHARACTERS, MAX_DENSE_VOCABULARY_BYTES = 16 << 20, 64 << 20
+#: Bytes of the texts whose words are remembered: whole texts, and texts by their units.
+MAX_TEXT_BYTES, MAX_UNIT_BYTES = 4 << 20, 12 << 20
 MANY_WORDS = 200  # of which many are the same
-_TUPLE_BYTES = 300
 
 
 class WordMemory:
@@ -23,22 +26,31 @@ class WordMemory:
 
     Attributes:
         vocabulary: The words and terms.
+        characters: How many characters of texts it has read.
     """
 
     def __init__(self) -> None:
         self.vocabulary: Vocabulary = make_vocabulary()
-        self._texts: TwoGenerationCache[Ids] = TwoGenerationCache()
-        self._units: TwoGenerationCache[tuple[Ids, Ids]] = TwoGenerationCache()
+        self.characters = 0
+        self._texts: TwoGenerationCache[Ids] = TwoGenerationCache(MAX_TEXT_BYTES)
+        self._units: TwoGenerationCache[tuple[Ids, Ids]] = TwoGenerationCache(MAX_UNIT_BYTES)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether an empty memory should take its place."""
+        size = self.vocabulary.size_bytes
+        return size > MAX_VOCABULARY_BYTES and (self.characters > MANY_CHARACTERS or size > MAX_DENSE_VOCABULARY_BYTES)
 
     def text_words(self, text: str) -> Ids:
         """Returns the numbers of the words of a text; distinct if it has many."""
         found = self._texts.get(text)
         if found is None:
+            self.characters += len(text)
             found = self.vocabulary.scan(text)[0]
             if len(found) > MANY_WORDS:
                 found = np.unique(found)
             found.flags.writeable = False
-            self._texts.put(text, found, found.nbytes + _TUPLE_BYTES)
+            self._texts.put(text, found)
         return found
 
     def unit_words(self, layouts: Sequence[SegmentedText]) -> list[tuple[Ids, Ids]]:
@@ -47,11 +59,11 @@ class WordMemory:
         found = [self._units.get(key) for key in keys]
         missing = [i for i, words in enumerate(found) if words is None]
         if missing:
+            self.characters += sum(len(layouts[i].text) for i in missing)
             scanned = self.vocabulary.scan_all([(layouts[i].text, layouts[i].spans) for i in missing])
             for i, (words, lengths) in zip(missing, scanned, strict=True):
                 kept = found[i] = _own(words), _own(lengths)
-                size = sys.getsizeof(keys[i][0]) + len(keys[i][1]) + words.nbytes + lengths.nbytes
-                self._units.put(keys[i], kept, size + _TUPLE_BYTES)
+                self._units.put(keys[i], kept)
         return [words for words in found if words is not None]
 
 
@@ -73,7 +85,7 @@ def current_memory() -> WordMemory:
     """
     global _current
     found = _current
-    if found.vocabulary.size_bytes > MAX_VOCABULARY_BYTES:
+    if found.is_full:
         with _lock:
             if _current is found:
                 _current = WordMemory()

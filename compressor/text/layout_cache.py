@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from compressor.caches import LruCache
+from compressor.caches import TwoGenerationCache
 from compressor.context.model import Kind
 from compressor.text.segmenters import segment_speech, segment_text
 from compressor.text.segmenters.base import Mask, SegmentedText
 from compressor.text.segmenters.few_shot import segment_examples
 from compressor.text.segmenters.span_layout import SpanLayout
 
-MAX_CACHED_CHARS = 4_000_000  # characters of all source texts in the cache
-_layouts: LruCache[tuple[str, str, bool], SegmentedText] = LruCache(MAX_CACHED_CHARS, lambda layout: len(layout.text))
+MAX_CACHE_BYTES = 16 << 20  # of texts and their units
+_layouts: TwoGenerationCache[SegmentedText] = TwoGenerationCache(MAX_CACHE_BYTES)
 
 
 def cached_layout(text: str, kind: Kind, tool_call_text: str) -> SegmentedText:

@@ -33,6 +33,7 @@ class ReasoningKind(IntEnum):
 _KINDS = tuple(ReasoningKind)
 UNDECIDED = -1  # by the native kernel, which leaves a sentence to the code here
 MAX_READ_CHARS = 1_000  # characters of a sentence that are read
+MAX_CACHE_BYTES = 4 << 20  # of sentences that the code here has read
 
 _STOPS, _DASHES = ".!?:;…", "—–"
 _CLAUSE = re.compile(rf"(?<=[{_STOPS}])\s+|\n+|\s+[{_DASHES}]\s+")
@@ -146,7 +147,7 @@ PHRASE_GROUPS = {
     "words": {"words": _THREE_WORDS},
 }
 
-_kinds: TwoGenerationCache[ReasoningKind] = TwoGenerationCache()
+_kinds: TwoGenerationCache[ReasoningKind] = TwoGenerationCache(MAX_CACHE_BYTES)
 
 
 @lru_cache(1)
@@ -169,7 +170,7 @@ def classify_sentence(text: str) -> ReasoningKind:
     kind = _kinds.get(plain)
     if kind is None:
         kind = classify_plain(plain)
-        _kinds.put(plain, kind, 100)
+        _kinds.put(plain, kind)
     return kind
 
 

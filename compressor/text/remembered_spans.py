@@ -10,8 +10,7 @@ from compressor.caches import TwoGenerationCache
 Spans = Sequence[tuple[int, int]]
 
 #: Bytes of the texts that one finder remembers.
-MAX_BYTES = 8 << 20
-_SPAN_BYTES = 120  # a tuple with two numbers
+MAX_BYTES = 4 << 20
 
 
 def remember_spans(find: Callable[[str], Spans]) -> Callable[[str], Spans]:
@@ -23,7 +22,7 @@ def remember_spans(find: Callable[[str], Spans]) -> Callable[[str], Spans]:
         spans = known.get(text)
         if spans is None:
             spans = tuple(find(text))
-            known.put(text, spans, _SPAN_BYTES * len(spans))
+            known.put(text, spans)
         return spans
 
     return find_once

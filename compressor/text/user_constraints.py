@@ -20,7 +20,8 @@ _OBLIGATION = re.compile(
     re.IGNORECASE,
 )
 _QUESTION = re.compile(r"\?\s*$")
-_constraints: TwoGenerationCache[tuple[tuple[int, int], ...]] = TwoGenerationCache(8 << 20)
+MAX_CACHE_BYTES = 4 << 20  # of messages whose constraints are remembered
+_constraints: TwoGenerationCache[tuple[tuple[int, int], ...]] = TwoGenerationCache(MAX_CACHE_BYTES)
 
 
 def find_constraints(text: str) -> list[tuple[int, int]]:
@@ -32,7 +33,7 @@ def find_constraints(text: str) -> list[tuple[int, int]]:
     found = _constraints.get(text)
     if found is None:
         found = tuple(_find_constraints(text))
-        _constraints.put(text, found, 120 * len(found))
+        _constraints.put(text, found)
     return list(found)
 
 

@@ -18,6 +18,10 @@ Spans = npt.NDArray[np.int32]
 SpanCounts = npt.NDArray[np.float32]
 
 
+#: Bytes of the texts in each memory of a vocabulary: counts, tokens of texts (or their offsets), counts of units.
+MAX_CACHE_BYTES = 12 << 20
+
+
 class Tokenizer(ABC):
     """A loaded vocabulary, safe to share between threads.
 
@@ -35,9 +39,9 @@ class Tokenizer(ABC):
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._counts = TextMemo(self._count_clean)
-        self._cached_offsets: TwoGenerationCache[Offsets] = TwoGenerationCache()
-        self._cached_span_counts: TwoGenerationCache[tuple[Spans, SpanCounts]] = TwoGenerationCache()
+        self._counts = TextMemo(self._count_clean, MAX_CACHE_BYTES)
+        self._cached_offsets: TwoGenerationCache[Offsets] = TwoGenerationCache(MAX_CACHE_BYTES)
+        self._cached_span_counts: TwoGenerationCache[tuple[Spans, SpanCounts]] = TwoGenerationCache(MAX_CACHE_BYTES)
         self.count = self._counts.__getitem__
 
     @abstractmethod
@@ -79,7 +83,7 @@ class Tokenizer(ABC):
             for i, count in zip(unknown, counts, strict=True):
                 count.flags.writeable = False
                 found[i] = entry = (spans[i], count)
-                self._cached_span_counts.replace(texts[i], entry, spans[i].nbytes + count.nbytes)
+                self._cached_span_counts.replace(texts[i], entry)
         return [entry[1] for entry in found if entry is not None]
 
     def _count_spans(self, texts: Sequence[str], spans: Sequence[Spans]) -> list[SpanCounts]:
@@ -101,7 +105,7 @@ class Tokenizer(ABC):
             offsets = self._offsets(clean)
             if clean is not text:
                 offsets = _original_offsets(text)[offsets]
-            self._cached_offsets.put(text, offsets, offsets.nbytes)
+            self._cached_offsets.put(text, offsets)
             self._counts.put(text, len(offsets) - 1)
         return offsets
 

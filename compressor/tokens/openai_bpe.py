@@ -20,6 +20,7 @@ import numpy.typing as npt
 from compressor.caches import TwoGenerationCache
 from compressor.native import load_kernel
 from compressor.tokens.base import (
+    MAX_CACHE_BYTES,
     Offsets,
     SpanCounts,
     Spans,
@@ -82,7 +83,7 @@ class BytePairTokenizer(Tokenizer):
         self._loading = threading.Lock()
         self._loaded: tuple[tiktoken.Encoding, npt.NDArray[np.uint8]] | None = None
         self._quicktok: QuicktokEncoder | None = None
-        self._cached_ids: TwoGenerationCache[Ids] = TwoGenerationCache()
+        self._cached_ids: TwoGenerationCache[Ids] = TwoGenerationCache(MAX_CACHE_BYTES)
         try:
             self._quicktok = load_quicktok(name)
             self.encoder = self._quicktok.name
@@ -168,7 +169,7 @@ class BytePairTokenizer(Tokenizer):
             places = starts.tolist()
             for text, start, end in zip(unknown, places, places[1:], strict=False):
                 self._counts.put(text, end - start)
-                self._cached_ids.put(text, ids[start:end].copy(), 4 * (end - start))
+                self._cached_ids.put(text, ids[start:end].copy())
 
     def _encode(self, texts: Sequence[str], quicktok: QuicktokEncoder) -> list[Ids] | None:
         """The ids of each text, or None if quicktok is not exact for all of them."""

@@ -23,7 +23,7 @@ from compressor.errors import ContextError
 _PROMPTS = ("system", "developer")
 
 #: Bytes of all remembered histories: their texts, which callers mostly hold too, and what was read from them.
-MAX_BYTES = 32 << 20
+MAX_BYTES = 20 << 20
 MAX_BRANCHES = 8  # histories that begin with the same message
 MAX_REWRITTEN = 8  # a history that differs from a known one in up to this many messages at its end replaces it
 MESSAGE_BYTES = 1_000  # what is remembered of one message besides its texts

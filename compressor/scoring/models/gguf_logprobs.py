@@ -26,6 +26,8 @@ from compressor.scoring.runtime.device import Device
 
 #: Logits whose exponentials are held in memory at a time.
 EXP_BLOCK = 1 << 20
+#: Bytes of remembered log-likelihoods.
+CACHE_BYTES = 32 << 20
 
 Ids = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]
@@ -69,7 +71,7 @@ class GgufLanguageModel:
         self._scheduler: BatchScheduler[ScoredSequence, Floats] = BatchScheduler(
             self._run_batch, len, device.name, limits, path.name
         )
-        self._cache: TwoGenerationCache[Floats] = TwoGenerationCache()
+        self._cache: TwoGenerationCache[Floats] = TwoGenerationCache(CACHE_BYTES)
 
     def token_nll(self, items: Sequence[ScoredSequence]) -> list[Floats]:
         """Returns the negative log-likelihood of each token, given all tokens before it. Results are cached.
@@ -88,7 +90,7 @@ class GgufLanguageModel:
         out = {k: v for k in keys if (v := self._cache.get(k)) is not None}
         new = {k: s for k, s in zip(keys, items, strict=True) if k not in out}
         for k, v in zip(new, self._scheduler.map(list(new.values())), strict=True):
-            self._cache.put(k, v, v.nbytes)
+            self._cache.put(k, v)
             out[k] = v
         return [out[k] for k in keys]
 

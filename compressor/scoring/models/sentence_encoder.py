@@ -92,7 +92,7 @@ class SentenceEncoder:
 
     def _remember(self, new: Mapping[str, Vector], found: dict[str, Vector]) -> None:
         for key, vector in new.items():
-            self._cache.put(key, vector, vector.nbytes)
+            self._cache.put(key, vector)
         found |= new
 
     def _compute(self, texts: Sequence[str], is_query: bool) -> Iterator[list[Vector]]:

@@ -6,7 +6,6 @@ them.
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import time
 from collections.abc import Callable
@@ -31,6 +30,8 @@ def _pool() -> ThreadPoolExecutor:
 
 async def run_in_thread(function: Callable[..., T], *args: Any, **options: Any) -> T:
     """Runs a function in a worker thread, with the caller's context variables, and returns its result."""
+    import asyncio  # there already if there is a loop; all others do without it and its 3 MB
+
     run, report = contextvars.copy_context().run, QUEUE_WAIT_HOOK.get()
     work = partial(run, function, *args, **options)
     if report is not None:

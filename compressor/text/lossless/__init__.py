@@ -39,7 +39,9 @@ _MIN_CHARS = 120  # in a shorter text no codec saves more than its note costs
 #: The codecs that leave every word, number and path in one piece, so that an agent can copy it.
 COPY_SAFE_CODECS: tuple[LosslessCodec, ...] = (RunLengthCodec(), LogTemplateCodec())
 
-_encoded: TwoGenerationCache[tuple[str, tuple[str, ...]]] = TwoGenerationCache(8 << 20)
+#: Bytes of the texts that `encode_whole` remembers.
+MAX_CACHE_BYTES = 4 << 20
+_encoded: TwoGenerationCache[tuple[str, tuple[str, ...]]] = TwoGenerationCache(MAX_CACHE_BYTES)
 
 
 def encode_whole(text: str) -> tuple[str, tuple[str, ...]]:
@@ -47,7 +49,7 @@ def encode_whole(text: str) -> tuple[str, tuple[str, ...]]:
     found = _encoded.get(text)
     if found is None:
         found = encode_losslessly(text)
-        _encoded.put(text, found, len(found[0]) if found[1] else 0)
+        _encoded.put(text, found)
     return found
 
 

@@ -9,7 +9,7 @@ from compressor.caches import LruCache
 from compressor.text.lossless.back_references import BackReferenceCodec
 
 #: Bytes of all remembered codecs.
-MAX_BYTES = 32 << 20
+MAX_BYTES = 16 << 20
 
 _CODECS: LruCache[str, BackReferenceCodec] = LruCache(MAX_BYTES, size_of=lambda codec: codec.size)
 

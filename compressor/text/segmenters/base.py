@@ -56,6 +56,11 @@ class SegmentedText(Protocol):
     flags: npt.NDArray[np.uint16]
 
     @property
+    def size_bytes(self) -> int:
+        """About how many bytes of memory it holds, with its texts and with what it computes later. It never changes."""
+        ...
+
+    @property
     def columns(self) -> npt.NDArray[np.int32]:
         """[n] the index into `column_names` of each unit's column or field, -1 outside tables and records."""
         ...

@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from compressor.caches import held_bytes
 from compressor.context.refs import ELLIPSIS
 from compressor.text.segmenters.base import Mask, SegmentedText, Spans
 from compressor.text.segmenters.embedded_json import JsonPart
@@ -68,6 +69,12 @@ class CompositeLayout:
             [np.where(x.parents >= 0, x.parents + at, -1) for x, at in zip(layouts, self._starts, strict=False)]
         ).astype(np.int32)
         self.flags: npt.NDArray[np.uint16] = np.concatenate([x.flags for x in layouts]).astype(np.uint16)
+
+    @property
+    def size_bytes(self) -> int:
+        """About how many bytes of memory it holds, with its parts."""
+        parts = sum(part.layout.size_bytes + held_bytes((part.opening, part.closing)) for part in self.parts)
+        return 2 * parts + held_bytes((self.source, self.text))
 
     @cached_property
     def columns(self) -> npt.NDArray[np.int32]:

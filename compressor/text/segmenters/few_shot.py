@@ -24,7 +24,8 @@ from compressor.text.segmenters.few_shot_words import find_any_noun
 from compressor.text.segmenters.span_layout import SpanLayout, build_layout
 
 _ROW_SIGNS = ("->", "=>", "→", "⇒", "⟶", "~>", "⟹", "↦", "\t", "|")
-_examples: TwoGenerationCache[tuple[ExampleRun, ...]] = TwoGenerationCache(8 << 20)
+MAX_CACHE_BYTES = 4 << 20  # of prompts whose examples are remembered
+_examples: TwoGenerationCache[tuple[ExampleRun, ...]] = TwoGenerationCache(MAX_CACHE_BYTES)
 
 
 def find_examples(text: str) -> list[ExampleRun]:
@@ -36,7 +37,7 @@ def find_examples(text: str) -> list[ExampleRun]:
     found = _examples.get(text)
     if found is None:
         found = tuple(_find_examples(text)) if find_any_noun(text) else ()
-        _examples.put(text, found, 100 * len(found))
+        _examples.put(text, found)
     return list(found)
 
 

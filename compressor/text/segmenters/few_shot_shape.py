@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from compressor.caches import held_bytes
 from compressor.text.segmenters.few_shot_lines import BOUNDARIES, Label, LineKind, TextLine, read_label
 from compressor.text.segmenters.few_shot_obligations import KNOWLEDGE, OBLIGES, OBLIGES_FIRST
 from compressor.text.segmenters.few_shot_words import IN_LABELS, OUT_LABELS
@@ -31,6 +32,11 @@ class ExampleRun:
 
     starts: tuple[int, ...]
     end: int
+
+    @property
+    def size_bytes(self) -> int:
+        """About how many bytes of memory it holds."""
+        return 100 + held_bytes(self.starts)
 
     @property
     def start(self) -> int:

@@ -9,6 +9,7 @@ parses: `"…12 more"` stands where items or rows were left out, `"…"` where a
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -61,6 +62,8 @@ _SUMMARY_KEY = re.compile(
     r"|has_?.*|next.*|status|state|ok|success|complete|done|size|length)"
 )
 
+# What a layout takes besides its texts, and what a unit adds: values, nodes, their texts and arrays.
+_JSON_BYTES, _UNIT_BYTES = 7_000, 280
 _kernel = load_kernel("render")
 
 
@@ -87,6 +90,11 @@ class JsonLayout:
             builder.fragments, builder.parents, builder.flags, builder.columns
         )
         _flag_trouble(builder.fragments, self.text, self.spans[:, 1], self.flags)
+
+    @property
+    def size_bytes(self) -> int:
+        """About how many bytes of memory it holds, with its texts, the values read and an exact form."""
+        return _JSON_BYTES + _UNIT_BYTES * len(self.spans) + 2 * sys.getsizeof(self.source) + sys.getsizeof(self.text)
 
     @property
     def columns(self) -> npt.NDArray[np.int32]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
+from compressor.caches import held_bytes
 from compressor.context.refs import ELLIPSIS
 from compressor.native import load_kernel
 from compressor.text.segmenters.base import Mask, Spans, UnitFlag
@@ -28,6 +29,7 @@ from compressor.text.segmenters.long_lines import (
 
 MAX_UNIT_CHARS = 1200  # longer units of prose and lines are split
 
+_LAYOUT_BYTES = 120  # of the object itself
 # Flags that hold for every piece of a split unit; an error or a header holds for its first piece only.
 _LASTING = np.uint16(UnitFlag.NOISE | UnitFlag.COMMENT | UnitFlag.IMPORT)
 _INDENT = re.compile(r"[ \t]*")
@@ -62,6 +64,11 @@ class SpanLayout:
         self.parents = np.ascontiguousarray(self.parents, np.int32)
         if self.closes is not None:
             self.closes = np.ascontiguousarray(self.closes, np.int32)
+
+    @property
+    def size_bytes(self) -> int:
+        """About how many bytes of memory it holds, with its text."""
+        return _LAYOUT_BYTES + sum(held_bytes(getattr(self, field.name)) for field in fields(self))
 
     @property
     def columns(self) -> npt.NDArray[np.int32]:

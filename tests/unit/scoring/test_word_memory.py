@@ -65,11 +65,23 @@ def test_a_large_vocabulary_is_replaced_and_an_index_keeps_its_own(monkeypatch: 
     expected = described(old)
     query = weighted_terms((("which worker lost its connection to db.example.org", 1.0),))
     hits = [a.tolist() for a in matches(old, query)]
-    monkeypatch.setattr(word_memory, "MAX_VOCABULARY_BYTES", 0)
+    for limit in ("MAX_VOCABULARY_BYTES", "MANY_CHARACTERS"):
+        monkeypatch.setattr(word_memory, limit, 0)
     new = TokenIndex.of_layouts([layout])
     assert new.memory is not old.memory and described(new) == expected == described(old)
     assert [a.tolist() for a in matches(new, query)] == [a.tolist() for a in matches(old, query)] == hits
     assert old.mask([LOG]).all() and new.mask(["started"]).tolist() == [w == "started" for w in new.words]
+
+
+def test_a_vocabulary_of_little_text_may_be_larger(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(word_memory, "MAX_VOCABULARY_BYTES", 0)
+    memory = current_memory()
+    memory.unit_words([segment_text(LOG, "")])
+    memory.text_words("one more")
+    assert memory.characters == len(LOG) + len("one more")
+    assert current_memory() is memory
+    monkeypatch.setattr(word_memory, "MAX_DENSE_VOCABULARY_BYTES", 0)
+    assert current_memory() is not memory
 
 
 def test_words_and_terms_are_found_by_number() -> None:
