@@ -114,9 +114,9 @@ def router(config: Settings, tenants: Tenants, metrics: Metrics, figures: GroupF
     # For requests about the service itself, so that a busy tenant does not delay them.
     own = TenantExecutor(MAX_THREADS_PER_TENANT, config.timeout)
 
-    async def work(executor: TenantExecutor, function: Callable[..., T], *args: Any) -> T:
+    async def work(executor: TenantExecutor, function: Callable[..., T], *args: Any, size: int = 0) -> T:
         with span("work", {"code.function.name": function.__name__.strip("_<>")}):
-            return await executor.run(function, *args)
+            return await executor.run(function, *args, size=size)
 
     async def respond(
         request: Request,
@@ -125,7 +125,7 @@ def router(config: Settings, tenants: Tenants, metrics: Metrics, figures: GroupF
         body: Any,
     ) -> JsonResponse:
         tenant, start = _tenant(request), time.perf_counter()
-        out = await work(tenant.executor, function, tenant, body)
+        out = await work(tenant.executor, function, tenant, body, size=_size(request))
         metrics.record(_event(tenant, kind, out, start))
         return JsonResponse(out)
 
@@ -135,10 +135,10 @@ def router(config: Settings, tenants: Tenants, metrics: Metrics, figures: GroupF
         tenant = _tenant(request)
         start = time.perf_counter()
         if body.budget is not None:
-            made = await work(tenant.executor, requests.compress, tenant, body)
+            made = await work(tenant.executor, requests.compress, tenant, body, size=_size(request))
         else:
             with span("work", {"code.function.name": "follow"}):
-                made = await histories.compress(tenant, body, request.scope["headers"])
+                made = await histories.compress(tenant, body, request.scope["headers"], _size(request))
         if made.get("group", "compressed") == "compressed":
             metrics.record(_event(tenant, "call" if body.budget is not None else "conversation", made, start))
         return JsonResponse(made)
@@ -188,7 +188,7 @@ def router(config: Settings, tenants: Tenants, metrics: Metrics, figures: GroupF
             metrics.record(CompressionEvent(tenant.name, "append", 0, 0, 0.0, seconds, session=id, **usage))
             return made
 
-        return JsonResponse(await work(_tenant(request).executor, run))
+        return JsonResponse(await work(_tenant(request).executor, run, size=_size(request)))
 
     @routes.post("/v1/sessions/{id}/view", responses=ERROR_RESPONSES | REF_RESPONSES, tags=["sessions"])
     async def view(request: Request, id: Id, body: schemas.ViewRequest | None = None) -> JsonResponse:
@@ -269,6 +269,10 @@ def router(config: Settings, tenants: Tenants, metrics: Metrics, figures: GroupF
 def _tenant(request: Request) -> Tenant:
     tenant: Tenant = request.scope["compressor"][0]
     return tenant
+
+
+def _size(request: Request) -> int:
+    return len(request.scope["compressor"][1])
 
 
 def _event(

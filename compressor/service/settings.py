@@ -17,7 +17,16 @@ from typing_extensions import Self
 from compressor.errors import CompressorError
 from compressor.service.auth import ApiKey
 from compressor.service.settings_errors import redact_url
-from compressor.service.settings_fields import MEGABYTE, AutomaticCount, Count, Json, Port, PositiveSeconds, Seconds, StoreBytes
+from compressor.service.settings_fields import (
+    MEGABYTE,
+    AutomaticCount,
+    Count,
+    Json,
+    Port,
+    PositiveSeconds,
+    Seconds,
+    StoreBytes,
+)
 from compressor.service.tenant_settings import TenantSettings
 from compressor.service.upstream_settings import UpstreamSettings, check_base_url
 from compressor.storage import STORE_FORMS, check_store_name
