@@ -3,8 +3,9 @@
     python -m benchmarks --only service_load [--limit SECONDS]
 
 Requests come from recorded sessions: contexts to compress to half (all different), and sessions that grow round by
-round. Service, clients and the work without a service are separate processes on one machine. The service additionally
-does HTTP, JSON in both directions, and 50 requests at a time. The network is not measured.
+round; once with one worker and its store in memory, once with as many workers as `compressor serve` starts by itself on
+a SQLite file. Service, clients and the work without a service are separate processes on one machine. The service
+additionally does HTTP, JSON in both directions, and 50 requests at a time. The network is not measured.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 import multiprocessing
 import random
 import statistics
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -25,10 +27,13 @@ from benchmarks.data import records
 from benchmarks.report import Report
 from benchmarks.service_processes import RedisProcess, Serve
 from compressor import BudgetTooSmallError, Compressor
+from compressor.service.settings import Settings
+from compressor.service.worker_count import with_worker_count
 from compressor.sessions import Session
 
 CLIENTS = 50
 SECONDS = 60
+WORKERS_START = 5.0  # seconds until all workers answer
 BASELINE_SECONDS = 25  # of the work without a service, before and after the load
 MODEL = "gpt-4o"
 SHARE = 0.5
@@ -59,23 +64,28 @@ def run(root: Path, limit: int | None, methods: list[str]) -> Report:
     rows = [
         _arm("contexts cut to half", _contexts(histories), seconds),
         _arm("sessions, append and view", _growing(histories), seconds),
+        _shared("contexts cut to half", _contexts(histories), seconds),
+        _shared("sessions, append and view", _growing(histories), seconds),
         *(_hits(store, _contexts(histories), seconds // 4) for store in ("memory", "redis")),
     ]
     if wrong := [text for row in rows for text in row.pop("wrong")]:
         raise RuntimeError(f"{len(wrong)} requests failed: {wrong[:3]}")
-    head = ["work", "clients", "requests", "errors", "requests/s", "without service", "overhead", "p50", "p95", "p99"]
+    head = ["work", "workers", "clients", "requests", "errors", "requests/s", "per CPU second", "without service"]
+    head += ["overhead", "p50", "p95", "p99"]
     table = [head]
     for row in rows:
         alone = row.get("alone_rate")
         compared = [f"{alone:.0f}/s", f"{row['overhead']:+.0%}"] if alone else ["–", "–"]
         times = [f"{row[name]:.1f} ms" for name in ("p50", "p95", "p99")]
-        table.append(
-            [row["work"], str(row["clients"]), str(row["requests"]), "0", f"{row['rate']:.0f}", *compared, *times]
-        )
+        counts = [str(row[name]) for name in ("workers", "clients", "requests")]
+        rates = [f"{row['rate']:.0f}", f"{row['cpu_rate']:.0f}"]
+        table.append([row["work"], *counts, "0", *rates, *compared, *times])
     notes = [
-        f"One worker, the `fast` tier; {CLIENTS} clients in another process ask again as soon as they are answered, "
-        f"for {seconds} s. *Without service*: the same requests one after another in one process that has them in "
-        "memory, before and after; *overhead*: how much longer a request takes with the service.",
+        f"The `fast` tier; {CLIENTS} clients in another process, on the same cores, ask again as soon as they are "
+        f"answered, for {seconds} s. One worker has its store in memory; more of them, which is the default, share a "
+        "SQLite file. *Per CPU second*: requests in each second that the service computes, whatever else the machine "
+        "does. *Without service*: the same requests one after another in one process that has them in memory, before "
+        "and after; *overhead*: how much longer a request takes with the service.",
         "*Cached*: the same contexts again, one client, the whole answer over HTTP; `redis` is a real server here.",
     ]
     return Report("service_load", "The service under load", notes, table, rows)
@@ -121,16 +131,33 @@ def _arm(work: str, asks: list[list[Ask]], seconds: float) -> dict[str, Any]:
     """Measures one kind of work with and without the service, in turns."""
     before = _baseline(asks)
     with Serve("--store", "memory", env={"COMPRESSOR_CACHE": "false"}) as service:
-        seen = asyncio.run(_load(service.port, asks, seconds))
+        row = _loaded(work, service, asks, seconds)
         memory = service.memory()
     after = _baseline(asks)
     alone = (before + after) / 2
-    return _row(work, seen, CLIENTS) | {
+    return row | {
         "alone_rate": alone,
         "alone_rates": [before, after],
-        "overhead": alone / seen.rate - 1,
+        "overhead": alone / row["rate"] - 1,
         "memory_mb": memory,
     }
+
+
+def _shared(work: str, asks: list[list[Ask]], seconds: float) -> dict[str, Any]:
+    """Measures the same with the default number of workers, on a store that they share."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = str(Path(folder) / "store.db")
+        with Serve("--store", store, "--workers", "auto", env={"COMPRESSOR_CACHE": "false"}) as service:
+            workers = with_worker_count(Settings(store=store)).workers
+            time.sleep(WORKERS_START)  # it answers as soon as one of them does
+            row = _loaded(work, service, asks, seconds)
+            return row | {"workers": workers, "memory_mb": service.memory()}
+
+
+def _loaded(work: str, service: Serve, asks: list[list[Ask]], seconds: float) -> dict[str, Any]:
+    cpu = service.seconds()
+    seen = asyncio.run(_load(service.port, asks, seconds))
+    return _row(work, seen, CLIENTS, service.seconds() - cpu)
 
 
 def _hits(store: str, asks: list[list[Ask]], seconds: float) -> dict[str, Any]:
@@ -142,21 +169,25 @@ def _hits(store: str, asks: list[list[Ask]], seconds: float) -> dict[str, Any]:
     try:
         with Serve("--store", redis.url if redis else "memory") as service:
             first = asyncio.run(_load(service.port, [known], 600, once=True))
+            cpu = service.seconds()
             seen = asyncio.run(_load(service.port, [known], seconds))
+            cpu = service.seconds() - cpu
     finally:
         if redis is not None:
             redis.stop()
-    made = _row(f"cached, store {store}", seen, 1)
+    made = _row(f"cached, store {store}", seen, 1, cpu)
     return made | {"first_p50": statistics.median(first.times), "wrong": first.wrong + seen.wrong}
 
 
-def _row(work: str, seen: Seen, clients: int) -> dict[str, Any]:
+def _row(work: str, seen: Seen, clients: int, cpu: float) -> dict[str, Any]:
     cuts = statistics.quantiles(seen.times, n=100, method="inclusive")
     return {
         "work": work,
+        "workers": 1,
         "clients": clients,
         "requests": len(seen.times),
         "rate": seen.rate,
+        "cpu_rate": len(seen.times) / max(cpu, 0.01),
         **{f"p{n}": cuts[n - 1] for n in (50, 95, 99)},
         "wrong": seen.wrong,
     }

@@ -100,11 +100,12 @@ class Process:
 
 
 class Serve(Process):
-    """`compressor serve`, with flags."""
+    """`compressor serve`, with flags; with one worker, if they do not say otherwise."""
 
     def __init__(self, *flags: str, env: dict[str, str] | None = None) -> None:
         super().__init__()
-        self._flags, self._env = flags, env or {}
+        self._flags = flags if "--workers" in flags else ("--workers", "1", *flags)
+        self._env = env or {}
         self.url = f"http://127.0.0.1:{self.port}"
 
     def command(self) -> list[str]:

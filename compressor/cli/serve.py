@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
@@ -57,7 +58,8 @@ def serve(
     scorer: Annotated[str | None, typer.Option(help="fast, embedding, pruner, perplexity or cascade.")] = None,
     device: Annotated[str | None, typer.Option(help="The device of a model scorer: cuda, mps or cpu.")] = None,
     workers: Annotated[
-        int | None, typer.Option(help="The number of processes that serve the port. [default: 1]")
+        str | None,
+        typer.Option(help="The number of processes that serve the port, or auto: as many as cores. [default: auto]"),
     ] = None,
     shutdown_timeout: Annotated[
         float | None, typer.Option(help="Seconds that requests in flight have to finish at shutdown. [default: 30]")
@@ -101,8 +103,11 @@ def serve(
         if store and redis_url:
             raise CompressorError("--redis-url and --store both set the store: give only one of them")
         sources = _settings_sources(config, flags)
+        from compressor.service.worker_count import with_worker_count
+
         loaded = sources.read()
-        settings = loaded.settings
+        settings = with_worker_count(loaded.settings)
+        loaded = replace(loaded, settings=settings)
         if show:
             typer.echo(json.dumps(settings.printable(), indent=2))
             return
@@ -124,7 +129,7 @@ def serve(
     urls = [_url(_scheme(settings), *one.getsockname()[:2]) for one in sockets]
     log.info("settings", extra={"data": settings.printable()})
     probes = {"probes": [_url("http", *one.getsockname()[:2]) for one in probe_sockets]} if probe_sockets else {}
-    log.info("listening", extra={"data": {"urls": urls, **probes}})
+    log.info("listening", extra={"data": {"urls": urls, **probes, "workers": settings.workers}})
     if unknown := unknown_names(os.environ, type(settings).model_fields):
         log.warning("these variables are no settings, and are ignored: %s", ", ".join(unknown))
     if settings.warns_about_unencrypted_secrets():
@@ -223,7 +228,7 @@ def _run(
     commands: queue.SimpleQueue[Command],
 ) -> None:
     """Serves until a signal ends it."""
-    if start.settings.workers > 1:
+    if (start.settings.workers or 1) > 1:
         from compressor.service.processes.supervisor import Supervisor
 
         Supervisor(start, sockets, probe_sockets, commands).run()

@@ -69,6 +69,23 @@ class BlockReport:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolSize:
+    """What the results of one tool took.
+
+    Attributes:
+        name: The tool's name; "" if it is not known.
+        results: How many blocks of results there are.
+        tokens_before: Their tokens before.
+        tokens_after: Their tokens after.
+    """
+
+    name: str
+    results: int
+    tokens_before: int
+    tokens_after: int
+
+
+@dataclass(frozen=True, slots=True)
 class CacheDependencies:
     """What must hold for a cached result to stay valid.
 
@@ -157,6 +174,16 @@ class Result(BaseResult):
     """
 
     messages: Any = None
+    _tool_sizes: Callable[[], list[ToolSize]] = field(default=list, repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Returns what is pickled and copied."""
+        return {**super().__getstate__(), "tool_sizes": self.tool_sizes, "_tool_sizes": list}
+
+    @cached_property
+    def tool_sizes(self) -> list[ToolSize]:
+        """Returns what the results of each tool took, in the order of the context; computed on first use."""
+        return self._tool_sizes()
 
 
 @dataclass

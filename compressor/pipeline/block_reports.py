@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from compressor.context.blocks import Block, Priority
 from compressor.context.refs import compute_ref
-from compressor.context.results import BlockReport, Dropped
+from compressor.context.results import BlockReport, Dropped, ToolSize
 from compressor.pipeline.block_edit import BlockEdit
 from compressor.pipeline.budget_selector import BudgetSelector
 from compressor.pipeline.working_context import WorkingContext
@@ -92,6 +92,22 @@ def list_blocks(working: WorkingContext) -> list[BlockReport]:
     """Returns a report of every block, in the order of the context."""
     edits = {edit.block.number: edit for edit in working.block_edits}
     return [block_report(edits[b.number]) if b.number in edits else _untouched(working, b) for b in working.blocks]
+
+
+def list_tool_sizes(working: WorkingContext) -> list[ToolSize]:
+    """Returns what the results of each tool took, in the order of their first block."""
+    edits = {edit.block.number: edit for edit in working.block_edits}
+    sums: dict[str, ToolSize] = {}
+    for block in working.blocks:
+        if block.kind != "tool_result":
+            continue
+        edit = edits.get(block.number)
+        report = block_report(edit) if edit is not None else _untouched(working, block)
+        name = block.slot.name or ""
+        known = sums.get(name, ToolSize(name, 0, 0, 0))
+        before, after = known.tokens_before + report.tokens_before, known.tokens_after + report.tokens_after
+        sums[name] = ToolSize(name, known.results + 1, before, after)
+    return [*sums.values()]
 
 
 def _untouched(working: WorkingContext, block: Block) -> BlockReport:

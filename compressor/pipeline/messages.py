@@ -24,7 +24,7 @@ from compressor.context.results import CacheDependencies, Result
 from compressor.context.running_totals import totals_of
 from compressor.errors import BudgetTooSmallError, ContextError, RefError
 from compressor.pipeline.arguments import check_list
-from compressor.pipeline.block_reports import list_blocks, list_dropped, originals_of
+from compressor.pipeline.block_reports import list_blocks, list_dropped, list_tool_sizes, originals_of
 from compressor.pipeline.budget_selector import BudgetSelector, compress_losslessly
 from compressor.pipeline.conversation_order import ConversationOrder
 from compressor.pipeline.earlier_excerpt import text_finder
@@ -324,6 +324,7 @@ class MessageCompression:
             _cache_dependencies=replace(dependencies, requires=stored),
             _dropped=lambda: list_dropped(working, selector),
             _blocks=lambda: list_blocks(working),
+            _tool_sizes=lambda: list_tool_sizes(working),
         )
 
     def _count_rendered(self, messages: list[Any], before: int) -> int:

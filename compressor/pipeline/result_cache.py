@@ -18,12 +18,12 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import TimeoutError as NotInTime
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import cache, cached_property, wraps
 from typing import Any, Literal, ParamSpec, Protocol, TypeVar, cast
 
 from compressor._version import __version__
-from compressor.context.results import DocumentsResult, Result, TextResult
+from compressor.context.results import DocumentsResult, Result, TextResult, ToolSize
 from compressor.errors import CompressorError, StoreError
 from compressor.pipeline.engine import Engine
 from compressor.pipeline.single_flight import SingleFlight
@@ -36,7 +36,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 AnyResult = Result | TextResult | DocumentsResult
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 LEASE_SECONDS = 10.0  # A process may compute this long before another one computes the same result, too.
 WAIT_SECONDS = 15.0  # After waiting this long each waiter computes the result itself.
 MIN_POLL_SECONDS, MAX_POLL_SECONDS = 0.005, 0.1  # Pauses between two looks for the result of another process.
@@ -255,6 +255,8 @@ class _Request:
         fields["_blocks"] = lambda: computed_again().blocks
         if "messages" in fields:
             fields["messages"] = [self.content[m] if type(m) is int else m for m in fields["messages"]]
+            sizes = fields.pop("tool_sizes")
+            fields["_tool_sizes"] = lambda: [ToolSize(*size) for size in sizes]
             return Result(**fields)
         return DocumentsResult(**fields) if "documents" in fields else TextResult(**fields)
 
@@ -265,6 +267,7 @@ def _packed(result: AnyResult, content: Any) -> bytes | None:
     if isinstance(result, Result):
         index_of = {id(message): index for index, message in enumerate(content)}
         fields["messages"] = [index_of.get(id(message), message) for message in result.messages]
+        fields["tool_sizes"] = [[*astuple(size)] for size in result.tool_sizes]
     else:
         fields["text"] = result.text
         if isinstance(result, DocumentsResult):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import asdict
+from dataclasses import fields
 from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -18,6 +18,7 @@ from compressor.providers.conversation_tracker import TrackedConversation
 from compressor.scoring.runtime.executor import run_in_thread
 from compressor.service import compress_requests as requests
 from compressor.service import schemas
+from compressor.service.direct_routes import MIN_THREAD_BYTES
 from compressor.service.group_figures import GroupFigures
 from compressor.service.history_requests import HistoryRequests
 from compressor.service.http_errors import HttpError, json_bytes
@@ -38,7 +39,7 @@ from compressor.sessions import Session
 from compressor.sessions.cost_report import CostReport
 
 T = TypeVar("T")
-_MIN_THREAD_BYTES = 100_000  # larger bodies are parsed in a thread
+_REPORT_FIELDS = tuple(one.name for one in fields(CostReport))
 ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
     code: {"model": schemas.ErrorResponse, "description": text}
     for code, text in {
@@ -78,9 +79,7 @@ class _Request(Request):
     async def json(self) -> Any:
         if not hasattr(self, "_json"):
             body, depth = await self.body(), self.app.state.config.max_json_depth
-            self._json = (
-                await run_in_thread(parse, body, depth) if len(body) > _MIN_THREAD_BYTES else parse(body, depth)
-            )
+            self._json = await run_in_thread(parse, body, depth) if len(body) > MIN_THREAD_BYTES else parse(body, depth)
         return self._json
 
 
@@ -114,9 +113,9 @@ def router(config: Settings, tenants: Tenants, metrics: Metrics, figures: GroupF
     # For requests about the service itself, so that a busy tenant does not delay them.
     own = TenantExecutor(MAX_THREADS_PER_TENANT, config.timeout)
 
-    async def work(executor: TenantExecutor, function: Callable[..., T], *args: Any) -> T:
+    async def work(executor: TenantExecutor, function: Callable[..., T], *args: Any, size: int = 0) -> T:
         with span("work", {"code.function.name": function.__name__.strip("_<>")}):
-            return await executor.run(function, *args)
+            return await executor.run(function, *args, size=size)
 
     async def respond(
         request: Request,
@@ -125,7 +124,7 @@ def router(config: Settings, tenants: Tenants, metrics: Metrics, figures: GroupF
         body: Any,
     ) -> JsonResponse:
         tenant, start = _tenant(request), time.perf_counter()
-        out = await work(tenant.executor, function, tenant, body)
+        out = await work(tenant.executor, function, tenant, body, size=_size(request))
         metrics.record(_event(tenant, kind, out, start))
         return JsonResponse(out)
 
@@ -135,10 +134,10 @@ def router(config: Settings, tenants: Tenants, metrics: Metrics, figures: GroupF
         tenant = _tenant(request)
         start = time.perf_counter()
         if body.budget is not None:
-            made = await work(tenant.executor, requests.compress, tenant, body)
+            made = await work(tenant.executor, requests.compress, tenant, body, size=_size(request))
         else:
             with span("work", {"code.function.name": "follow"}):
-                made = await histories.compress(tenant, body, request.scope["headers"])
+                made = await histories.compress(tenant, body, request.scope["headers"], _size(request))
         if made.get("group", "compressed") == "compressed":
             metrics.record(_event(tenant, "call" if body.budget is not None else "conversation", made, start))
         return JsonResponse(made)
@@ -182,13 +181,13 @@ def router(config: Settings, tenants: Tenants, metrics: Metrics, figures: GroupF
                 session.append(*body.messages, pin=body.pin, index=body.index)
             if body.usage:
                 session.record_usage(body.usage)
-            report = session.cost_report()
+            report = session.last_cost_report()
             made, usage = _report(session, report), describe_usage(session, report)
             seconds = time.perf_counter() - start
             metrics.record(CompressionEvent(tenant.name, "append", 0, 0, 0.0, seconds, session=id, **usage))
             return made
 
-        return JsonResponse(await work(_tenant(request).executor, run))
+        return JsonResponse(await work(_tenant(request).executor, run, size=_size(request)))
 
     @routes.post("/v1/sessions/{id}/view", responses=ERROR_RESPONSES | REF_RESPONSES, tags=["sessions"])
     async def view(request: Request, id: Id, body: schemas.ViewRequest | None = None) -> JsonResponse:
@@ -200,11 +199,12 @@ def router(config: Settings, tenants: Tenants, metrics: Metrics, figures: GroupF
             session = known.session
             listed = list_session_tools(known, given.tool_choice, given.best_effort)
             messages = session.view(best_effort=given.best_effort)
+            report = session.last_cost_report()
             if usage_notes(session).has_calls:  # the same view again is not another call
-                metrics.record(_session_event(tenant, session, time.perf_counter() - start))
+                metrics.record(_session_event(tenant, session, report, time.perf_counter() - start))
             more = {} if listed is None else {"tools": listed[0]}
             warnings = [*session.warnings, *(listed[1] if listed else ())]
-            return {"messages": messages, **more, "warnings": warnings, **_report(session)}
+            return {"messages": messages, **more, "warnings": warnings, **_report(session, report)}
 
         return JsonResponse(await work(_tenant(request).executor, run))
 
@@ -271,6 +271,10 @@ def _tenant(request: Request) -> Tenant:
     return tenant
 
 
+def _size(request: Request) -> int:
+    return len(request.scope["compressor"][1])
+
+
 def _event(
     tenant: Tenant,
     kind: Literal["call", "documents", "examples", "tools", "conversation"],
@@ -285,8 +289,8 @@ def _event(
     return CompressionEvent(tenant.name, kind, *sizes, saved, seconds, warnings=tuple(result["warnings"]), **more)
 
 
-def _session_event(tenant: Tenant, session: Session, seconds: float) -> CompressionEvent:
-    id, report, saved = tenant.conversations.conversation_cost(TrackedConversation(session, ""))
+def _session_event(tenant: Tenant, session: Session, report: CostReport, seconds: float) -> CompressionEvent:
+    id, report, saved = tenant.conversations.conversation_cost(TrackedConversation(session, ""), report)
     more: dict[str, Any] = {**describe_usage(session, report), "session": id}
     more |= {"tier": tenant.compressor.scorer.name, "warnings": tuple(session.warnings)}
     return CompressionEvent(tenant.name, "session", report.baseline_last, report.actual_last, saved, seconds, **more)
@@ -304,7 +308,7 @@ def _open_session(tenant: Tenant, id: str, options: schemas.SessionOptions, begi
     return tenant.sessions.open(id, given, begin)
 
 
-def _report(session: Session, report: CostReport | None = None) -> dict[str, Any]:
-    report = report or session.cost_report()
+def _report(session: Session, report: CostReport) -> dict[str, Any]:
+    own = {name: getattr(report, name) for name in _REPORT_FIELDS}
     more = {"saved_cost": report.saved_cost, "cached_fraction": report.cached_fraction}
-    return {"id": session.id, "count": session.count, "cost_report": {**asdict(report), **more}}
+    return {"id": session.id, "count": session.count, "cost_report": {**own, **more}}

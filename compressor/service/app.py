@@ -45,7 +45,8 @@ def create_app(config: Settings | None = None) -> RequestHandler:
     from compressor.service.dashboard.api import router as dashboard
     from compressor.service.dashboard.breakdown_api import router as breakdown
     from compressor.service.dashboard.usage_recorder import UsageRecorder
-    from compressor.service.error_answers import answer_errors
+    from compressor.service.direct_routes import DirectRoutes
+    from compressor.service.error_answers import answer_error, answer_errors
     from compressor.service.group_figures import GroupFigures
     from compressor.service.key_directory import KeyDirectory
     from compressor.service.proxy.proxy import Proxy
@@ -95,14 +96,16 @@ def create_app(config: Settings | None = None) -> RequestHandler:
         **quiet,
     )
     api.state.config, api.state.draining = config, False
-    api.include_router(router(config, tenants, metrics, figures))
+    routes = router(config, tenants, metrics, figures)
+    api.include_router(routes)
     api.include_router(dashboard(config, usage_recorder))
     api.include_router(breakdown(usage_recorder, tenants))
     api.include_router(rollout_router(figures))
     for one in admin_routers(plane):
         api.include_router(one)
     answer_errors(api)
-    return RequestHandler(config, tenants, metrics, api, proxy, tracing, keys)
+    direct = DirectRoutes(routes.routes, config.max_json_depth, answer_error)
+    return RequestHandler(config, tenants, metrics, api, proxy, tracing, keys, direct)
 
 
 def _update_gauges(metrics: Metrics, tenants: Tenants) -> None:

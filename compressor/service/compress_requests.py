@@ -22,7 +22,7 @@ from compressor.service.telemetry.session_usage import describe_usage, model_nam
 from compressor.service.tenant_executor import Delivery
 from compressor.service.tenants import Tenant
 from compressor.sessions.expand_tool import DEFAULT_MAX_TOKENS
-from compressor.sessions.usage_notes import ToolUse, sum_by_tool
+from compressor.sessions.usage_notes import ToolUse
 from compressor.tokens import get_counter
 
 
@@ -50,9 +50,8 @@ def compress(tenant: Tenant, body: schemas.CompressRequest) -> dict[str, Any]:
         out["warnings"] += chosen.warnings
         out["refs"] += _refs_of_tools(chosen)
         removed_tokens += chosen.tokens_before - chosen.tokens_after
-    results = [block for block in made.blocks if block.kind == "tool_result"]
-    uses = [ToolUse(block.name or "", 1, block.tokens_before, block.tokens_after) for block in results]
-    out["_usage"] = {"model": model_name(model), "tools": sum_by_tool(uses)}
+    uses = [ToolUse(one.name, one.results, one.tokens_before, one.tokens_after) for one in made.tool_sizes]
+    out["_usage"] = {"model": model_name(model), "tools": tuple(uses)}
     return {**out, **describe_sizes(made.tokens_before + removed_tokens, made.tokens_after)}
 
 

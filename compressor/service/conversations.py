@@ -322,13 +322,19 @@ class ConversationRegistry:
                 more["system"] = prompt.system[0]["content"]
         return conversation, view, more
 
-    def conversation_cost(self, tracked: TrackedConversation) -> tuple[str, CostReport, float]:
+    def conversation_cost(
+        self, tracked: TrackedConversation, report: CostReport | None = None
+    ) -> tuple[str, CostReport, float]:
         """Returns a conversation's id, its cost report, and the dollars saved since the last call of this method.
 
         Calls of a session in other processes are left out: those processes report them.
+
+        Args:
+            tracked: The conversation.
+            report: Its cost report, if that is known already.
         """
         conversation = tracked.conversation
-        report: CostReport = conversation.cost_report()
+        report = report or conversation.cost_report()
         with self._lock:
             known = self._reports.get(conversation)
             id = known[0] if known else getattr(conversation, "id", "") or f"auto-{uuid4().hex[:16]}"

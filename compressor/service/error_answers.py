@@ -20,26 +20,34 @@ log = logging.getLogger("compressor.service")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")  # session ids and refs in the message of an error
 
 
+def answer_error(error: Exception) -> Response | None:
+    """Returns the response to one of our exceptions, and logs it; None for any other."""
+    if not isinstance(error, (CompressorError, HttpError)):
+        return None
+    if isinstance(error, (StoreError, ModelError, DeviceError)):  # the client is only told to see the log
+        log.warning("request failed: %s: %s", type(error).__name__, _QUOTED.sub("'…'", str(error)))
+    elif not isinstance(error, HttpError):
+        log.info("request rejected: %s", type(error).__name__)
+    return _answer(to_http_error(error))
+
+
+def _answer(error: HttpError) -> Response:
+    return JsonResponse(error.body, error.status, headers=error.headers)
+
+
 def answer_errors(api: FastAPI) -> None:
     """Makes an application answer every exception with `{"error": {"type": "...", "message": "..."}}`."""
 
-    def answer(error: HttpError) -> Response:
-        return JsonResponse(error.body, error.status, headers=error.headers)
-
     async def ours(_: Request, error: Exception) -> Response:
-        if isinstance(error, (StoreError, ModelError, DeviceError)):  # the client is only told to see the log
-            log.warning("request failed: %s: %s", type(error).__name__, _QUOTED.sub("'…'", str(error)))
-        elif not isinstance(error, HttpError):
-            log.info("request rejected: %s", type(error).__name__)
-        return answer(to_http_error(error))
+        return answer_error(error) or _answer(to_http_error(error))
 
     async def broken(_: Request, error: Exception) -> Response:
-        return answer(to_http_error(error))  # Starlette raises it again, and the request handler logs it
+        return _answer(to_http_error(error))  # Starlette raises it again, and the request handler logs it
 
     async def invalid(_: Request, error: Any) -> Response:
         first = error.errors()[0]  # without the input, which may be long and is the client's
         where = ".".join(str(part) for part in first.get("loc", ()) if part != "body")
-        return answer(
+        return _answer(
             HttpError(422, "invalid_request", f"{where or 'The request body (application/json)'}: {first.get('msg')}")
         )
 
@@ -47,9 +55,9 @@ def answer_errors(api: FastAPI) -> None:
 
     async def http(request: Request, error: Any) -> Response:
         if error.status_code == 404:
-            return answer(hints.unknown_route(request.method, request.scope["path"].replace(SLASH, "/")))
+            return _answer(hints.unknown_route(request.method, request.scope["path"].replace(SLASH, "/")))
         kinds = {405: "method_not_allowed"}
-        return answer(
+        return _answer(
             HttpError(error.status_code, kinds.get(error.status_code, "rejected"), str(error.detail), error.headers)
         )
 

@@ -32,8 +32,16 @@ class HistoryRequests:
     def __init__(self, metrics: Metrics, figures: GroupFigures) -> None:
         self._metrics, self._figures = metrics, figures
 
-    async def compress(self, tenant: Tenant, body: schemas.CompressRequest, headers: Headers) -> dict[str, Any]:
+    async def compress(
+        self, tenant: Tenant, body: schemas.CompressRequest, headers: Headers, size: int = 0
+    ) -> dict[str, Any]:
         """Returns the fields of the response.
+
+        Args:
+            tenant: The tenant.
+            body: The request.
+            headers: Its headers.
+            size: Its bytes.
 
         Raises:
             HttpError: The history cannot be compressed, and must not go back as it is.
@@ -49,7 +57,7 @@ class HistoryRequests:
         mode = read_mode(lambda name: "", tenant.config)
         try:
             mode = read_mode(get_option, tenant.config)
-            made = await self._run(tenant, body, mode)
+            made = await self._run(tenant, body, mode, size)
         except Exception as error:  # a gateway waits; some would answer its agent 502 for a 4xx
             if not mode.fail_open or not all(isinstance(message, dict) for message in body.messages):
                 raise
@@ -60,11 +68,11 @@ class HistoryRequests:
                 notices.append(str(error))
         return {**made, "warnings": [*made["warnings"], *notices]}
 
-    async def _run(self, tenant: Tenant, body: schemas.CompressRequest, mode: RequestMode) -> dict[str, Any]:
+    async def _run(self, tenant: Tenant, body: schemas.CompressRequest, mode: RequestMode, size: int) -> dict[str, Any]:
         if mode.mode == "off":
             return _unchanged(body, "not compressed: the mode is off")
         delivery = make_delivery(mode.max_added_latency)
-        made = await tenant.executor.run(self._work, tenant, body, mode, delivery, delivery=delivery)
+        made = await tenant.executor.run(self._work, tenant, body, mode, delivery, delivery=delivery, size=size)
         if (audit := made.pop("_audit", None)) is not None:
             self._figures.record_audit(tenant.name, *audit)
         return made

@@ -17,6 +17,7 @@ from typing import Any
 from compressor.scoring.runtime.executor import QUEUE_WAIT_HOOK, run_in_thread
 from compressor.service.auth import ApiKey
 from compressor.service.content_encoding import content_encoding, unpack
+from compressor.service.direct_routes import DirectRoutes
 from compressor.service.http_errors import HttpError, json_bytes, to_http_error, without_message
 from compressor.service.key_directory import KeyDirectory
 from compressor.service.limits.rate_limiter import Admission
@@ -57,6 +58,7 @@ class RequestHandler:
         proxy: The application for the routes of the providers. Also an attribute.
         tracing: Traces requests, if given.
         keys: The keys that are valid now; None for those of the settings.
+        direct: Serves what it can of the service's own routes, before `api`.
     """
 
     def __init__(
@@ -68,9 +70,10 @@ class RequestHandler:
         proxy: Proxy,
         tracing: Tracing | None = None,
         keys: KeyDirectory | None = None,
+        direct: DirectRoutes | None = None,
     ) -> None:
         self._config, self._tenants, self._metrics = config, tenants, metrics
-        self._api, self._tracing = api, tracing
+        self._api, self._direct, self._tracing = api, direct, tracing
         self.proxy = proxy
         self._keys = keys or KeyDirectory(config.keys, config.needs_keys)
         self._hints = RouteHints(api)
@@ -266,7 +269,9 @@ class _RequestScope:
                     logs.log_content(self._record, body, redact)
                 scope["compressor"] = tenant, body
                 try:
-                    await handler._api(scope, _BufferedReceive(body, self._receive), self._send_with_headers)
+                    direct, send = handler._direct, self._send_with_headers
+                    if direct is None or not await direct.serve(scope, body, send):
+                        await handler._api(scope, _BufferedReceive(body, self._receive), send)
                 finally:
                     self._record.route = getattr(scope.get("route"), "path", "other")
                     self._settle(admission, tenant, body)

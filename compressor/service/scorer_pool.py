@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Callable
 
@@ -10,7 +9,7 @@ from compressor.errors import CompressorError
 from compressor.scoring import make_scorer
 from compressor.scoring.base import Scorer
 from compressor.service.settings import Settings
-from compressor.service.tenant_executor import SLOTS
+from compressor.service.work_queue import WorkQueue
 from compressor.service.work_rate import INITIAL_RATE, WorkRate
 from compressor.storage.base import BlobStore
 
@@ -29,7 +28,7 @@ class ScorerPool:
         self._device, self._store = device, store
         self._scorers: dict[str, Scorer] = {}
         self._rates: dict[str, WorkRate] = {}
-        self._slots = asyncio.Semaphore(SLOTS)
+        self._queue = WorkQueue()
         self._lock = threading.Lock()
 
     def open_all(self, settings: Settings) -> None:
@@ -57,9 +56,9 @@ class ScorerPool:
                 self._scorers[name] = make_scorer(name, self._device, self._store)
             return self._scorers[name]
 
-    def slots(self, name: str) -> asyncio.Semaphore | None:
+    def queue(self, name: str) -> WorkQueue | None:
         """Returns what limits how many calls compute at a time, or None for a scorer that needs no limit."""
-        return self._slots if name == _FAST else None
+        return self._queue if name == _FAST else None
 
     def rate(self, name: str) -> WorkRate:
         """Returns how fast a scorer works in this process."""

@@ -17,7 +17,16 @@ from typing_extensions import Self
 from compressor.errors import CompressorError
 from compressor.service.auth import ApiKey
 from compressor.service.settings_errors import redact_url
-from compressor.service.settings_fields import MEGABYTE, Count, Json, Port, PositiveSeconds, Seconds, StoreBytes
+from compressor.service.settings_fields import (
+    MEGABYTE,
+    AutomaticCount,
+    Count,
+    Json,
+    Port,
+    PositiveSeconds,
+    Seconds,
+    StoreBytes,
+)
 from compressor.service.tenant_settings import TenantSettings
 from compressor.service.upstream_settings import UpstreamSettings, check_base_url
 from compressor.storage import STORE_FORMS, check_store_name
@@ -81,7 +90,8 @@ class Settings(TenantSettings):
             balancers and Kubernetes need no key. None opens none; 0 picks a free one.
         probe_host: The address of that port; None takes `host`.
         probe_metrics: Whether that port also answers `/metrics`, with the metrics of all tenants.
-        workers: Processes that serve the port. Each loads its own models and counts its own limits.
+        workers: Processes that serve the port. Each loads its own models. None, or "auto", lets `compressor serve`
+            choose (`with_worker_count`).
         shutdown_timeout: Seconds that requests in flight have to finish when the service is told to end.
         shutdown_delay: Seconds before that in which `/readyz` answers 503 and everything else is still served, so that
             load balancers notice.
@@ -138,7 +148,7 @@ class Settings(TenantSettings):
     probe_port: Port | None = None
     probe_host: str | None = None
     probe_metrics: StrictBool = False
-    workers: Count = 1
+    workers: AutomaticCount = None
     shutdown_timeout: Seconds = 30.0
     shutdown_delay: Seconds = 0.0
     tls_cert: str | None = None
@@ -204,7 +214,7 @@ class Settings(TenantSettings):
     @model_validator(mode="after")
     def _check_combinations(self) -> Self:
         problems = []
-        if self.workers > 1 and self.store == "memory":
+        if (self.workers or 1) > 1 and self.store == "memory":
             problems.append(
                 "several workers need a store that they share: set it to a path ending in .db or redis://..."
             )
@@ -251,6 +261,8 @@ class Settings(TenantSettings):
         if name == "encryption_keys":
             mine, theirs = self.encryption_keys, other.encryption_keys
             return (mine.ids if mine else None) != (theirs.ids if theirs else None)
+        if name == "workers" and other.workers is None:
+            return False  # the start has chosen a number
         return bool(getattr(self, name) != getattr(other, name))
 
     @property

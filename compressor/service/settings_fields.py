@@ -15,6 +15,7 @@ from compressor.tokens.context_limit import resolve_context_limit
 from compressor.tokens.pricing import DEFAULT_PRICE
 
 MEGABYTE = 2**20
+AUTO = "auto"
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw]?)", re.ASCII)
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 7 * 86_400.0}
 MAX_DURATION = 100 * 365 * 86_400.0  # seconds
@@ -123,10 +124,16 @@ def _parse_overrides(value: Any) -> Any:
     return check_overrides(value)
 
 
+def _no_automatic(value: Any) -> Any:
+    return None if isinstance(value, str) and value.strip().lower() == AUTO else _no_boolean(value)
+
+
 Count = Annotated[int, Field(ge=1), BeforeValidator(_no_boolean)]
 Port = Annotated[int, Field(ge=0, le=65_535), BeforeValidator(_no_boolean)]
 NonNegativeInteger = Annotated[int, Field(ge=0), BeforeValidator(_no_boolean)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_no_boolean)]
+#: None means that the service chooses.
+AutomaticCount = Annotated[Annotated[int, Field(ge=1)] | None, BeforeValidator(_no_automatic)]
 #: 0 and None mean no limit.
 IntegerLimit = Annotated[int, Field(ge=0), BeforeValidator(_no_limit)]
 DollarLimit = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_no_limit)]

@@ -6,7 +6,8 @@ work know whether anybody still waits for its result.
 
 Python computes in one thread at a time. Dozens of threads that want to compute only make each other, and the event
 loop, wait (half the requests a second: benchmarks/LOG.md, 2026-11-23). So where the work is Python's own, all tenants
-share `slots`, first come first served. Model scorers batch the work of many threads, and need no slots.
+share the slots of a `WorkQueue`, which lets small calls go first. Model scorers batch the work of many threads, and
+need no slots.
 """
 
 from __future__ import annotations
@@ -19,11 +20,10 @@ from typing import Any, TypeVar
 
 from compressor.scoring.runtime.executor import MAX_THREADS, QUEUE_WAIT_HOOK, run_in_thread
 from compressor.service.http_errors import HttpError
+from compressor.service.work_queue import Lane, WorkQueue, WorkSlot
 
 T = TypeVar("T")
 MAX_THREADS_PER_TENANT = MAX_THREADS // 2
-SLOTS = 1
-SLOT_TIMEOUT = 0.25  # seconds that a call keeps its slot, so that a long one, or a slow store, delays nobody
 
 
 class Delivery:
@@ -95,29 +95,30 @@ class TenantExecutor:
     Args:
         max_threads: How many calls may run at a time.
         timeout: Seconds that a call may take, waiting included.
-        slots: Shared with other executors, to limit how many calls compute at a time; None means no limit.
+        queue: Shared with other executors, to limit how many calls compute at a time; None means no limit.
 
     Attributes:
         abandoned: Calls that still run although nobody waits for them.
     """
 
-    def __init__(self, max_threads: int, timeout: float, slots: asyncio.Semaphore | None = None) -> None:
+    def __init__(self, max_threads: int, timeout: float, queue: WorkQueue | None = None) -> None:
         self._max_threads, self._timeout = max_threads, timeout
-        self._slots = slots or asyncio.Semaphore(max_threads)
-        self._free_threads = asyncio.Semaphore(max_threads)
+        self._free_threads = Lane(max_threads)
         self.abandoned = 0
+        self.use_queue(queue)
 
-    def use_slots(self, slots: asyncio.Semaphore | None) -> None:
-        """Shares other slots from the next call on."""
-        self._slots = slots or asyncio.Semaphore(self._max_threads)
+    def use_queue(self, queue: WorkQueue | None) -> None:
+        """Shares another queue from the next call on."""
+        self._queue = queue or WorkQueue(self._max_threads, self._max_threads)
 
-    async def run(self, function: Callable[..., T], *args: Any, delivery: Delivery | None = None) -> T:
+    async def run(self, function: Callable[..., T], *args: Any, delivery: Delivery | None = None, size: int = 0) -> T:
         """Returns the result of `function(*args)`, called in a thread.
 
         Args:
             function: The function.
             args: Its arguments.
             delivery: Bounds the wait further, and tells the function whether somebody still waits.
+            size: The new bytes that the call works on, as far as they are known: small calls go first.
 
         Raises:
             HttpError: 504 after the timeout, or the delivery's own error; 503, at once, if all threads are busy with
@@ -127,7 +128,7 @@ class TenantExecutor:
             message = "All threads of this tenant are busy with earlier requests that took too long: retry later"
             raise HttpError(503, "overloaded", message, {"retry-after": "5"})
         has_begun = False
-        slot = _Slot(self._slots)
+        queue, slot = self._queue, WorkSlot(size, self)
         delivery = delivery or Delivery()
         remaining = delivery.remaining
         timeout = self._timeout if remaining is None else min(self._timeout, remaining)
@@ -137,7 +138,7 @@ class TenantExecutor:
             has_begun = True
             return function(*args)
 
-        task = asyncio.ensure_future(self._wait_and_run(run, slot))
+        task = asyncio.ensure_future(self._wait_and_run(run, queue, slot))
         try:
             ends: set[asyncio.Future[Any]] = {task, delivery.declined}
             await asyncio.wait(ends, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
@@ -162,36 +163,22 @@ class TenantExecutor:
             raise HttpError(504, "timeout", f"The request took longer than {self._timeout:g} s")
         return task.result()
 
-    async def _wait_and_run(self, run: Callable[[], T], slot: _Slot) -> T:
+    async def _wait_and_run(self, run: Callable[[], T], queue: WorkQueue, slot: WorkSlot) -> T:
         notify, start = QUEUE_WAIT_HOOK.get(), time.perf_counter()
-        async with self._free_threads, slot:
-            if notify is not None:
-                notify("tenant", time.perf_counter() - start)
-            return await run_in_thread(run)
+        try:
+            await queue.enter_large(slot)  # first of all, so that large calls that wait occupy no thread
+            await self._free_threads.acquire(slot.size, self)
+            try:
+                await queue.enter(slot)
+                if notify is not None:
+                    notify("tenant", time.perf_counter() - start)
+                return await run_in_thread(run)
+            finally:
+                self._free_threads.release()
+        finally:
+            slot.release()
 
     def _on_abandoned_end(self, task: asyncio.Task[Any]) -> None:
         self.abandoned -= 1
         if not task.cancelled():
             task.exception()  # retrieved, so that asyncio does not log it
-
-
-class _Slot:
-    """A slot that can be released before the work in it is over."""
-
-    def __init__(self, slots: asyncio.Semaphore) -> None:
-        self._slots, self._is_held = slots, False
-
-    async def __aenter__(self) -> None:
-        await self._slots.acquire()
-        self._is_held = True
-        self._timer = asyncio.get_running_loop().call_later(SLOT_TIMEOUT, self.release)
-
-    async def __aexit__(self, *_: object) -> None:
-        self._timer.cancel()
-        self.release()
-
-    def release(self) -> None:
-        """Releases the slot, once."""
-        if self._is_held:
-            self._is_held = False
-            self._slots.release()

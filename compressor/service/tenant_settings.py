@@ -106,7 +106,7 @@ class TenantSettings(BaseSettings):
     rollout: Share = 1.0
     rollout_salt: str = ""
     fail_open: StrictBool = True
-    max_added_latency: Seconds = 5.0
+    max_added_latency: Seconds = 2.0
     allow_overrides: Annotated[Overrides, NoDecode] = True
     requests_per_minute: IntegerLimit = 0
     tokens_per_minute: IntegerLimit = 0

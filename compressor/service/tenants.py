@@ -67,14 +67,14 @@ class Tenant:
         self.conversations = ConversationRegistry(compressor, self.sessions, config, name, self.raw_histories)
         self.audit = AuditRegistry(compressor.scorer, config, name)
         self.rate_limiter = RateLimiter(config, counters)
-        self.executor = TenantExecutor(MAX_THREADS_PER_TENANT, config.timeout, scorers.slots(config.scorer))
+        self.executor = TenantExecutor(MAX_THREADS_PER_TENANT, config.timeout, scorers.queue(config.scorer))
 
     def reconfigure(self, config: Settings) -> None:
         """Serves with other settings from the next request on."""
         if config.scorer != self.config.scorer:
             self.compressor.engine.scorer = self._scorers.get(config.scorer)
             self.audit.use_scorer(self.compressor.scorer)
-            self.executor.use_slots(self._scorers.slots(config.scorer))
+            self.executor.use_queue(self._scorers.queue(config.scorer))
         self.config = config
         self.rate_limiter.reconfigure(config)
         self.sessions.reconfigure(config.session_policy(), config.prompt_budgets())

@@ -218,6 +218,11 @@ class Session:
         """Returns tokens and costs with and without compression, see `Conversation.cost_report`."""
         return self._run(lambda: self._conversation.cost_report())
 
+    def last_cost_report(self) -> CostReport:
+        """Returns the same as of the last call of this object, without a look at what other workers have written."""
+        with self._lock:
+            return self._conversation.cost_report()
+
     @property
     def warnings(self) -> list[str]:
         """Returns the warnings since this object was made, oldest first."""

@@ -78,7 +78,7 @@ class _Slowly(http.server.BaseHTTPRequestHandler):
 
 
 class Running:
-    """`compressor serve` in a process of its own, with these flags."""
+    """`compressor serve` in a process of its own, with these flags; with one worker, if they do not say otherwise."""
 
     def __init__(
         self,
@@ -92,6 +92,8 @@ class Running:
         self.port = free_port()
         self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}"
         self.tls = tls
+        if "--workers" not in flags:
+            flags = ("--workers", "1", *flags)
         command = [sys.executable, "-m", "compressor.cli", "serve", "--port", str(self.port), *flags]
         self.said = folder / f"log-{self.port}"
         with open(self.said, "wb") as log:

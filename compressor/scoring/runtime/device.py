@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import math
 import os
 from dataclasses import dataclass
 from typing import Any
 
 from compressor.errors import DeviceError
+from compressor.scoring.runtime.cpu_quota import read_cpu_quota
 
 DEVICE_VARIABLE = "COMPRESSOR_DEVICE"
 
@@ -69,8 +71,10 @@ def select_device(wanted: str | None = None) -> Device:
 
 
 def available_cores() -> int:
-    """Returns how many CPU cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Returns how many CPU cores this process may use: its affinity, and the quota of its container, limit them."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = read_cpu_quota()
+    return cores if quota is None else max(1, min(cores, math.ceil(quota)))
 
 
 def dtype_for(device: Device) -> str:

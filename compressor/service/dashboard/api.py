@@ -122,7 +122,7 @@ def router(config: Settings, recorder: UsageRecorder) -> APIRouter:
                     **usage,
                     "live": is_live(usage, now),
                     # A conversation without a name is known only to the worker that serves it.
-                    "opens": config.workers > 1 or not id.startswith(AUTO_PREFIX) or id in tasks,
+                    "opens": (config.workers or 1) > 1 or not id.startswith(AUTO_PREFIX) or id in tasks,
                     **({"task": tasks[id]} if tasks.get(id) else {}),
                 }
                 for id, usage in page.sessions.items()
@@ -254,7 +254,7 @@ def _find(tenant: Tenant, id: str, config: Settings) -> tuple[Any, Session | Non
     found = tenant.conversations.find(id)
     if found is None and id.startswith(AUTO_PREFIX):
         message = f"This worker does not know the conversation {id!r}; another one may"
-        if config.workers > 1:  # a new connection may reach another worker
+        if (config.workers or 1) > 1:  # a new connection may reach another worker
             raise HttpError(404, "other_worker", message, {"connection": "close"})
         raise HttpError(404, "unknown_session", message)
     is_session = found is None or isinstance(found[0], Session)

@@ -17,7 +17,7 @@ class CounterStore:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._shared = _open(settings.store, settings.workers)
+        self._shared = _open(settings.store, settings.workers or 1)
 
     def for_tenant(self, tenant: str) -> Counters:
         """Returns the counters of a tenant."""

@@ -71,7 +71,7 @@ class Supervisor:
         metrics_folder = prepare_multiprocess()
         handlers = {sig: signal.signal(sig, self._on_signal) for sig in (signal.SIGTERM, signal.SIGINT)}
         try:
-            for slot in range(self._start_settings.settings.workers):
+            for slot in range(self._start_settings.settings.workers or 1):
                 self._start(slot)
             while not self._signals and not self._failure:
                 self._pass_on_commands()

@@ -16,6 +16,7 @@ import os
 import queue
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -47,6 +48,9 @@ CLEANUP_TIMEOUT = 5.0  # seconds for what follows the requests: the last writes 
 IDLE_GRACE = 0.5  # seconds an idle connection is kept after the sockets are closed: a request may be on its way
 CUT_TIMEOUT = 1.0  # seconds for requests that are cut to end
 SUPERVISOR_TIMEOUT = 2.0  # seconds that a worker waits, beyond the delay, for the supervisor to tell it to stop
+#: Seconds after which a thread that computes lets another one go on. The event loop waits that often, and several times
+#: a request, while a large body is worked on; Python's own 5 ms are too much for it.
+SWITCH_INTERVAL = 0.001
 log = logging.getLogger("compressor.service")
 
 
@@ -73,6 +77,7 @@ def serve(
     app = create_app(start.settings)
     gc.collect()
     gc.freeze()  # what is loaded by now stays in memory, so garbage collections need not visit it
+    sys.setswitchinterval(SWITCH_INTERVAL)
     server = Server(app, start.settings, probe_sockets, link or ProcessLink(queue.SimpleQueue()))
     server.run([*sockets])
     if not server.started:

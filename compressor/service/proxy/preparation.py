@@ -135,7 +135,8 @@ class Preparation:
         delivery = make_delivery(exchange.mode.max_added_latency)
         with span("work", {"code.function.name": "conversation"}):
             try:
-                prepared = await exchange.tenant.executor.run(self._prepare, exchange, api, delivery, delivery=delivery)
+                executor, size = exchange.tenant.executor, _new_bytes(exchange)
+                prepared = await executor.run(self._prepare, exchange, api, delivery, delivery=delivery, size=size)
             except HttpError as error:
                 if error.kind in TOO_LATE and exchange.group is None and exchange.tenant.config.rollout >= 1:
                     exchange.group, exchange.key = "compressed", f"{exchange.tenant.name}\0unread"
@@ -157,7 +158,7 @@ class Preparation:
         tenant = exchange.tenant
         session, budget, options = read_options(exchange)
         if tenant.config.rollout >= 1:  # no need to read it to know its group
-            check_size(tenant.work_rate, len(exchange.body) - tenant.conversations.largest_body(), delivery)
+            check_size(tenant.work_rate, _new_bytes(exchange), delivery)
         body = exchange.request_body = read_body(
             exchange.body, self._config.max_json_depth, tenant.conversations.similar_bodies
         )
@@ -203,7 +204,8 @@ class Preparation:
         NOTICES.set([])
         delivery = make_delivery(exchange.mode.max_added_latency)
         try:
-            done = await exchange.tenant.executor.run(self._audit, exchange, api, delivery, delivery=delivery)
+            executor, size = exchange.tenant.executor, len(exchange.body)
+            done = await executor.run(self._audit, exchange, api, delivery, delivery=delivery, size=size)
             reasons = list(WARNINGS.get([]))
         except Exception as error:
             done, reasons = None, [to_http_error(error).kind]
@@ -252,6 +254,11 @@ class Preparation:
             return exchange.body if made is given else exchange.encode(made)
         except (HttpError, CompressorError, ValueError, AttributeError):
             return exchange.body
+
+
+def _new_bytes(exchange: Exchange) -> int:
+    """Returns how many bytes of a body are new at least: more than any known conversation has."""
+    return max(0, len(exchange.body) - exchange.tenant.conversations.largest_body())
 
 
 def _describe(id: str, report: CostReport) -> Headers:

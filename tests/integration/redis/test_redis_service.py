@@ -265,7 +265,7 @@ def test_redis_gone_and_back_in_the_middle(server: RedisServer, stalled: bool) -
 @pytest.mark.slow
 def test_a_hundred_alike_over_two_processes_cost_one_computation(url: str) -> None:
     ports = [free_port(), free_port()]
-    command = [sys.executable, "-m", "compressor.cli", "serve", "--redis-url", url, "--port"]
+    command = [sys.executable, "-m", "compressor.cli", "serve", "--workers", "1", "--redis-url", url, "--port"]
     running = [subprocess.Popen([*command, str(port)], stderr=subprocess.DEVNULL) for port in ports]
     try:
         clients = [httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) for port in ports]

@@ -59,7 +59,9 @@ def same(a: Any, b: Any) -> bool:
     """Byte for byte, keys in order, and all that a result tells."""
     names = ("messages", "text", "documents", "tokens_before", "tokens_after", "budget", "warnings", "is_estimate")
     one, other = ({n: getattr(r, n) for n in (*names, "tokenizer") if hasattr(r, n)} for r in (a, b))
-    return json.dumps(one) == json.dumps(other) and a.dropped == b.dropped and a.blocks == b.blocks
+    return json.dumps(one) == json.dumps(other) and (
+        getattr(a, "tool_sizes", 0) == getattr(b, "tool_sizes", 0) and a.dropped == b.dropped and a.blocks == b.blocks
+    )
 
 
 class Counted:
@@ -331,6 +333,21 @@ def at_once(n: int, ask: Callable[[int], Any]) -> list[Any]:
 
 
 @pytest.mark.moderate
+def test_a_hit_knows_the_sizes_of_tools_without_computing_again() -> None:
+    scorer = Counted()
+    compressor = Compressor(scorer, store="memory", cache=True)
+    made = [compressor.compress(context(), 0.2, "gpt-4o") for _ in range(2)]
+    calls = scorer.calls
+    assert [one.cached for one in made] == ["miss", "hit"]
+    (size,) = made[1].tool_sizes
+    assert scorer.calls == calls and made[0].tool_sizes == [size]
+    assert (size.name, size.results) == ("read", 1) and size.tokens_after < size.tokens_before
+    reports = [one for one in made[1].blocks if one.kind == "tool_result"]
+    assert sum(one.tokens_before for one in reports) == size.tokens_before
+    assert sum(one.tokens_after for one in reports) == size.tokens_after
+    assert copy.deepcopy(made[1]).tool_sizes == [size]
+
+
 def test_requests_at_once_cost_one_computation() -> None:
     scorer = Counted(0.2)
     c = Compressor(scorer, "memory", cache=True)
