@@ -18,6 +18,7 @@ from pathlib import Path
 from benchmarks import (
     batching,
     battery,
+    encoder_quality,
     encoders,
     example_banks,
     example_lists,
@@ -72,6 +73,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "tiers": tiers.run,
     "throughput": throughput.run,
     "encoders": encoders.run,
+    "encoder_quality": encoder_quality.run,
     "batching": batching.run,
     "words": word_pruning.run,
     "lingua": lingua.run,
