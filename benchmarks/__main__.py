@@ -158,7 +158,7 @@ def main() -> None:
             if name == "sessions":
                 plot.survival(report)
             print(f"{report.markdown()}\n{path.name}: {time.perf_counter() - start:.0f} s\n", flush=True)
-    write_page(list(BENCHMARKS), {"sessions": plot.FILE})
+    write_page([*BENCHMARKS, "gpu"], {"sessions": plot.FILE})
 
 
 def _add_battery_options(parser: argparse.ArgumentParser) -> None:

@@ -50,12 +50,12 @@ def sentences() -> list[str]:
     return [s for s in found if s.endswith(".")]
 
 
-def requests(seed: int) -> Iterator[tuple[Query, UnitBatch]]:
-    """Yields an endless supply of questions with documents; no sentence occurs twice."""
+def requests(seed: int, documents: int = DOCUMENTS) -> Iterator[tuple[Query, UnitBatch]]:
+    """Yields an endless supply of questions with so many documents; no sentence occurs twice."""
     every, rng, number = sentences(), random.Random(seed), 0
     while True:
         sources = []
-        for _ in range(DOCUMENTS):
+        for _ in range(documents):
             parts = []
             for sentence in rng.choices(every, k=SENTENCES):
                 number += 1
