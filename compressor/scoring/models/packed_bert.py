@@ -27,6 +27,8 @@ from compressor.scoring.runtime.device import Device
 COMPILE_VARIABLE = "COMPRESSOR_COMPILE"
 #: The least cosine of a token's outputs between a fast way and the padded network; in bfloat16 they reach .9999.
 MIN_COSINE = 0.99
+#: Where torch has variable-length attention, since 2.10.
+VARLEN = "torch.nn.attention.varlen"
 #: Lengths of the sequences on which a way is tried: two batches of different shapes.
 TRIED = ((5, 33, 12), (64, 7))
 
@@ -60,7 +62,7 @@ def can_pack(device: Device, dtype: torch.dtype) -> bool:
     if not device.name.startswith("cuda") or dtype not in (torch.bfloat16, torch.float16):
         return False
     try:
-        import_module("torch.nn.attention.varlen")  # since torch 2.10
+        import_module(VARLEN)
     except ImportError:
         return False
     return torch.version.cuda is not None and torch.cuda.get_device_capability(device.name) >= (8, 0)
@@ -89,7 +91,8 @@ def packed_network(module: TokenClassifier, device: Device) -> Network:
 
     The borders [sequences + 1] int32 are where sequences begin and the last one ends.
     """
-    attention = flash_attention if device.name.startswith("cuda") else separate_attention
+    on_cuda = device.name.startswith("cuda")
+    attention = flash_attention(import_module(VARLEN).varlen_attn) if on_cuda else separate_attention
 
     def network(
         ids: torch.Tensor, positions: torch.Tensor, types: torch.Tensor, borders: torch.Tensor, longest: int
@@ -99,15 +102,16 @@ def packed_network(module: TokenClassifier, device: Device) -> Network:
     return network
 
 
-def flash_attention(borders: torch.Tensor, longest: int) -> Attention:
-    """Returns torch's variable-length attention within sequences [tokens, heads, d]. Only on CUDA."""
-    varlen = import_module("torch.nn.attention.varlen").varlen_attn
+def flash_attention(varlen: Callable[..., torch.Tensor]) -> Callable[[torch.Tensor, int], Attention]:
+    """Returns torch's variable-length attention as `separate_attention`. Only on CUDA: not run so far."""
 
-    def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-        found: torch.Tensor = varlen(q, k, v, borders, borders, longest, longest)
-        return found
+    def attention(borders: torch.Tensor, longest: int) -> Attention:
+        def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+            return varlen(q, k, v, borders, borders, longest, longest)
 
-    return attend
+        return attend
+
+    return attention
 
 
 def separate_attention(borders: torch.Tensor, longest: int) -> Attention:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -111,6 +112,33 @@ def test_on_a_cpu_nothing_is_compiled(module: Any, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(torch, "compile", lambda *_, **__: pytest.fail("compiled on a CPU"))
     assert list(packed_bert._candidates(module, CPU)) == []
     assert packed_bert.fastest_forward(module, CPU)(random_ids((9,)), np.zeros(9, np.int64), (9,)).shape == (9, 384)
+
+
+def test_the_network_compiles_as_one_graph_for_all_shapes(module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a kernel of the signature of torch's `varlen_attn`, which a CPU does not have."""
+    called: list[int] = []
+
+    def varlen(q: Any, k: Any, v: Any, begin: Any, end: Any, most_q: int, most_k: int) -> Any:
+        assert begin is end and most_q == most_k and q.shape == k.shape == v.shape and q.shape[1:] == (12, 32)
+        return packed_bert.separate_attention(begin, most_q)(q, k, v) if not torch.compiler.is_compiling() else v
+
+    monkeypatch.setattr(packed_bert, "import_module", lambda name: SimpleNamespace(varlen_attn=varlen))
+    network = packed_bert.packed_network(module, CUDA)
+
+    def backend(graph: Any, example: Any) -> Any:
+        called.append(len(example))
+        return graph.forward
+
+    compiled = torch.compile(network, dynamic=True, fullgraph=True, backend=backend)
+    torch.compiler.reset()
+    for lengths in ((5, 33, 12), (64, 7), (9, 100, 3, 3)):
+        found = packed_bert.packed_forward(compiled, CPU)(random_ids(lengths), random_ids(lengths) * 0, lengths)
+        assert found.shape == (sum(lengths), 384)
+    assert len(called) == 1
+    ids = random_ids(LENGTHS)
+    plain = packed_bert.packed_forward(packed_bert.packed_network(module, CUDA), CPU)(ids, ids * 0, LENGTHS)
+    wanted = packed_bert.padded_forward(module, CPU)(ids, ids * 0, LENGTHS)
+    torch.testing.assert_close(plain, wanted, atol=1e-4, rtol=1e-4)
 
 
 def test_a_way_that_fails_or_disagrees_is_not_used(
