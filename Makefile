@@ -15,7 +15,7 @@ SOURCES := compressor agents tests benchmarks examples training hatch_build.py
 FAST_PYTEST = HYPOTHESIS_PROFILE=fast $(BIN)/python -m pytest -m "not slow and not moderate"
 FAST_HALF := $(addprefix tests/unit/,cli context scoring storage text tokens)
 
-.PHONY: demo test-fast test-fast-1 test-fast-2 test test-all check bench venv models clients native
+.PHONY: demo test-fast test-fast-1 test-fast-2 test test-all check bench bench-gpu venv models clients native
 
 demo: $(BASE)  ## compress a recorded agent session, check what survived, write demo-report.html
 	$(BIN)/python examples/demo.py
@@ -44,6 +44,11 @@ check: $(MODELS)  ## lint, format, types, import contracts
 
 bench: $(MODELS)  ## all tables, or `make bench ONLY=sessions,qa LIMIT=10`
 	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(LIMIT),--limit $(LIMIT))
+
+# Where the packages are there already, as in an image for GPUs: `make bench-gpu GPU_PYTHON=python3`.
+GPU_PYTHON ?= $(BIN)/python
+bench-gpu: $(if $(filter $(BIN)/python,$(GPU_PYTHON)),$(MODELS))  ## tests, speed and limits on a GPU, in at most 8 minutes
+	$(GPU_PYTHON) -m benchmarks.gpu
 
 venv: $(STAMP)  ## the developers' tools and every package that is tested with, without models
 

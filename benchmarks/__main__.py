@@ -18,6 +18,7 @@ from pathlib import Path
 from benchmarks import (
     batching,
     battery,
+    encoder_quality,
     encoders,
     example_banks,
     example_lists,
@@ -74,6 +75,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "tiers": tiers.run,
     "throughput": throughput.run,
     "encoders": encoders.run,
+    "encoder_quality": encoder_quality.run,
     "batching": batching.run,
     "words": word_pruning.run,
     "lingua": lingua.run,
@@ -158,7 +160,7 @@ def main() -> None:
             if name == "sessions":
                 plot.survival(report)
             print(f"{report.markdown()}\n{path.name}: {time.perf_counter() - start:.0f} s\n", flush=True)
-    write_page(list(BENCHMARKS), {"sessions": plot.FILE})
+    write_page([*BENCHMARKS, "gpu"], {"sessions": plot.FILE})
 
 
 def _add_battery_options(parser: argparse.ArgumentParser) -> None:

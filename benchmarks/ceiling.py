@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, Literal
 
 from compressor.scoring.runtime.device import dtype_for, select_device
 
@@ -19,6 +19,9 @@ DATA_SHEETS = {"H200": (989e12, 4.8e12), "H100": (989e12, 3.35e12), "A100": (312
 MATRIX_SIDE = {"cpu": 2_048, "cuda": 8_192}  # side of the matrix product that is measured
 COPY_NUMBERS = {"cpu": 1 << 26, "cuda": 1 << 30}  # numbers that are copied: far more than any cache holds
 REPEATS = 7
+
+#: How a network runs.
+Way = Literal["padded", "packed", "compiled"]
 
 
 @dataclass(frozen=True)
@@ -99,23 +102,46 @@ class Bound:
         )
 
 
-def bound(device: str) -> Bound:
-    """Measures our own BERT module of `Shape` against the device's data sheet, or against peaks measured here."""
+def bound(device: str, way: Way = "padded", batch: int = 0) -> Bound:
+    """Measures our own BERT module of `Shape` against the device's data sheet, or against peaks measured here.
+
+    Args:
+        device: The device's name.
+        way: How the network runs: as torch has it, on sequences that lie end to end, or compiled.
+        batch: Sequences of a batch; 0 for what suits the device.
+    """
     torch, bert = import_module("torch"), import_module("compressor.scoring.models.bert")
     name = dtype_for(select_device(device))
-    dtype, shape = getattr(torch, name), Shape(batch=16 if device == "cpu" else 128)
+    dtype, shape = getattr(torch, name), Shape(batch=batch or (16 if device == "cpu" else 512))
     config = bert.BertConfig(
         shape.vocabulary, shape.hidden, shape.layers, shape.heads, shape.inner, shape.tokens, 2, 1e-12
     )
     module = bert.TokenClassifier(config).to(device=device, dtype=dtype).eval()
     ids = torch.randint(shape.vocabulary, (shape.batch, shape.tokens), device=device)
-    rest = torch.ones_like(ids), torch.zeros_like(ids)
+    work = _work(module, ids, device, way)
     with torch.inference_mode():
-        seconds = _seconds(torch, device, lambda: module(ids, *rest))
+        seconds = _seconds(torch, device, work)
     peaks = _sheet(torch, device) or (*_measured(torch, device, dtype), "measured")
     description = f"{shape.batch} sequences of {shape.tokens} tokens"
     speed = shape.batch * shape.tokens / seconds
     return Bound(name, description, speed, shape.flops, shape.bytes(dtype.itemsize), *peaks)
+
+
+def _work(module: Any, ids: Any, device: str, way: Way) -> Callable[[], object]:
+    """One batch, whose sequences are all equally long, run in a way."""
+    torch = import_module("torch")
+    batch, tokens = ids.shape
+    zeros = torch.zeros_like(ids)
+    if way == "padded":
+        ones = torch.ones_like(ids)
+        return lambda: module(ids, ones, zeros)
+    packed = import_module("compressor.scoring.models.packed_bert")
+    network = packed.packed_network(module, select_device(device))
+    if way == "compiled":
+        network = torch.compile(network, dynamic=True)
+    positions = torch.arange(tokens, device=device).repeat(batch)
+    borders = torch.arange(0, (batch + 1) * tokens, tokens, device=device, dtype=torch.int32)
+    return lambda: network(ids.flatten(), positions, zeros.flatten(), borders, tokens)
 
 
 def _sheet(torch: Any, device: str) -> tuple[float, float, str] | None:

@@ -116,7 +116,7 @@ def runtimes(encoder: OnnxEncoder, example: tuple[Ints, Ints], folder: Path) -> 
 
     yield Runtime("ONNX int8, a sentence at a time (ours)", ours)
     if find_spec("onnxscript"):
-        plain, int8 = _exported(example, folder)
+        plain, int8 = exported(example, folder)
         yield Runtime("ONNX float32", _on_onnx(plain))
         yield Runtime("ONNX int8, in batches", _on_onnx(int8))
         if find_spec("openvino"):
@@ -128,7 +128,7 @@ def runtimes(encoder: OnnxEncoder, example: tuple[Ints, Ints], folder: Path) -> 
         )
 
 
-def _exported(example: tuple[Ints, Ints], folder: Path) -> tuple[Path, Path]:
+def exported(example: tuple[Ints, Ints], folder: Path) -> tuple[Path, Path]:
     """Exports the model with dynamic batch and length, in float32 and quantised as ours is."""
     torch, quantization = import_module("torch"), import_module("onnxruntime.quantization")
     logging.disable(logging.WARNING)  # the warnings of the exporter and the quantiser are for their developers

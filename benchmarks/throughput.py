@@ -22,12 +22,14 @@ from unittest.mock import patch
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.ceiling import bound
+from benchmarks import ceiling_int8
+from benchmarks.ceiling import Bound, bound
 from benchmarks.data import REPOSITORY
 from benchmarks.methods import TIERS
 from benchmarks.report import Report
 from compressor import CompressorError
 from compressor.scoring import ModelScorer, Query, Scorer, SourceBlock, UnitBatch, make_scorer
+from compressor.scoring.models import onnx_encoder
 from compressor.scoring.runtime.device import select_device
 from compressor.text.segmenters.sentences import segment_prose
 
@@ -50,12 +52,12 @@ def sentences() -> list[str]:
     return [s for s in found if s.endswith(".")]
 
 
-def requests(seed: int) -> Iterator[tuple[Query, UnitBatch]]:
-    """Yields an endless supply of questions with documents; no sentence occurs twice."""
+def requests(seed: int, documents: int = DOCUMENTS) -> Iterator[tuple[Query, UnitBatch]]:
+    """Yields an endless supply of questions with so many documents; no sentence occurs twice."""
     every, rng, number = sentences(), random.Random(seed), 0
     while True:
         sources = []
-        for _ in range(DOCUMENTS):
+        for _ in range(documents):
             parts = []
             for sentence in rng.choices(every, k=SENTENCES):
                 number += 1
@@ -158,6 +160,8 @@ def run(root: Path, limit: int | None, methods: list[str]) -> Report:
     best = select_device()
     devices = {"CPU": "cpu", "GPU": best.name if best.gpu else ""}
     bounds = {device: bound(device) for device in devices.values() if device and TORCH}
+    if int8_is_used():
+        bounds[INT8] = ceiling_int8.bound()
     raw: list[dict[str, Any]] = []
     table, notes = [HEAD], list(NOTES)
     for label in (m for m in TIERS if m in methods):
@@ -174,11 +178,11 @@ def run(root: Path, limit: int | None, methods: list[str]) -> Report:
                 notes.append(f"*{label}*, {name}, not run: {error}.")
                 continue
             for row in rows:
-                if device in bounds and TIERS[label] in ENCODERS:
-                    row["share"] = row["tokens_per_second"] / bounds[device].limit
+                if limit_of := _bound_of(TIERS[label], device, bounds):
+                    row["share"] = row["tokens_per_second"] / limit_of.limit
                 raw.append({"tier": label, "device": name, **row})
                 table.append(_line(label, name, row))
-    for name, device in devices.items():
+    for name, device in {**devices, "CPU, int8": INT8}.items():
         if device in bounds:
             row = vars(bounds[device]) | {"share": bounds[device].fraction}
             raw.append({"tier": "encoder alone", "device": name, **row})
@@ -188,6 +192,18 @@ def run(root: Path, limit: int | None, methods: list[str]) -> Report:
     return Report("throughput", "Throughput of the tiers", notes, table, raw)
 
 
+def int8_is_used() -> bool:
+    """Returns whether the embedding tier runs in int8 on the CPU, and the limit of that can be measured."""
+    return TORCH and onnx_encoder.is_available() and find_spec("onnx") is not None
+
+
+def _bound_of(tier: str, device: str, bounds: dict[str, Bound]) -> Bound | None:
+    """The limit of the encoder that a tier runs on a device."""
+    if tier not in ENCODERS:
+        return None
+    return bounds.get(INT8 if tier == "embedding" and device == "cpu" and INT8 in bounds else device)
+
+
 def _line(label: str, device: str, row: dict[str, Any]) -> list[str]:
     agreement = f"{row['rank_correlation']:.5f}" if "rank_correlation" in row else "–"
     fraction = f"{row['share']:.0%}" if "share" in row else "–"
@@ -195,6 +211,7 @@ def _line(label: str, device: str, row: dict[str, Any]) -> list[str]:
     return [label, device, str(row["at_once"]), *times, str(row["fallbacks"]), agreement, fraction]
 
 
+INT8 = "cpu, int8"
 TORCH = find_spec("torch") is not None
 ENCODERS = ("embedding", "pruner")  # tiers that read every token with an encoder of the shape in `ceiling`
 NOTES = [
@@ -202,6 +219,6 @@ NOTES = [
     f"scorers, in tokens of the documents ({CHARACTERS} characters, as cl100k's are there). *At once*: threads of one",
     "process that ask again when answered. *Order as float32*: the lowest rank correlation with the model in float32",
     "on the CPU, of a few requests. *Encoder alone*: all-MiniLM-L6-v2's shape with random weights in torch, on full",
-    "batches. *Of the limit*: tokens/s over what arithmetic or memory allow such an encoder at most, in that type of",
-    "numbers; int8, which the tiers use on a CPU, may pass float32's.",
+    "batches; in int8: the packaged model in ONNX Runtime. *Of the limit*: tokens/s over what arithmetic or memory",
+    "allow such an encoder at most, in the type of numbers that the tier uses there.",
 ]

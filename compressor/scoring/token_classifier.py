@@ -32,7 +32,7 @@ CACHE_BYTES = 32 << 20
 #: Probabilities are clipped to this distance from 0 and 1, so that log-odds stay finite.
 MIN_PROBABILITY = 1e-6
 CPU_LIMITS = BatchLimits()
-GPU_LIMITS = BatchLimits(batch_tokens=32_768, batch_items=128)
+GPU_LIMITS = BatchLimits(batch_tokens=65_536, batch_items=256, batch_cost=4_096)
 
 Classification = tuple[
     npt.NDArray[np.float32], float | None

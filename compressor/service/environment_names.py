@@ -14,11 +14,11 @@ from compressor.errors import CompressorError
 
 PREFIX = "COMPRESSOR_"
 #: Variables that are no settings of the service but are read by it: where settings come from, and where files are.
-SOURCES = ("CONFIG", "KEYS_FILE", "ENCRYPTION_KEYS_FILE", "REDIS_PASSWORD_FILE", "CACHE_DIR", "DEVICE")
+SOURCES = ("CONFIG", "KEYS_FILE", "ENCRYPTION_KEYS_FILE", "REDIS_PASSWORD_FILE", "CACHE_DIR", "DEVICE", "COMPILE")
 #: Variables of docker-compose.yml, the MCP proxy, the tests and the benchmarks.
 _OTHERS = (
     *("PUBLISH", "REPLICA_PUBLISH", "GPU_PUBLISH", "MEMORY", "GPU_MEMORY", "CPUS", "GPU_CPUS"),
-    *("MCP_WRAP_DEPTH", "REQUIRE_MODELS", "TEST_GGUF", "BENCH_DATA", "LLMLINGUA_PYTHON"),
+    *("MCP_WRAP_DEPTH", "REQUIRE_MODELS", "TEST_GGUF", "BENCH_DATA", "BENCH_GGUF", "LLMLINGUA_PYTHON"),
 )
 _MIN_RESEMBLANCE = 0.8  # of difflib: two letters swapped in a short word, or one missing
 # Kubernetes gives every pod the address of every service in its namespace: COMPRESSOR_PORT=tcp://10.0.0.1:8787 for a

@@ -6,11 +6,15 @@ only where torch is installed.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 from torch.nn import functional
+
+#: Maps queries, keys and values [..., heads, d] of a batch to the values that each token gets, of the same shape.
+Attention = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -42,11 +46,10 @@ class BertLayer(nn.Module):  # type: ignore[misc, unused-ignore] # where torch i
         self.down = nn.Linear(c.intermediate_size, c.hidden_size)
         self.down_norm = nn.LayerNorm(c.hidden_size, c.layer_norm_eps)
 
-    def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Maps [b, t, d] to [b, t, d]; mask [b, 1, 1, t] is True where there is a token."""
-        q, k, v = (p(x).unflatten(-1, (self.heads, -1)).transpose(1, 2) for p in (self.query, self.key, self.value))
-        mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-        x = self.out_norm(x + self.out(mixed.transpose(1, 2).flatten(2)))
+    def forward(self, x: torch.Tensor, attend: Attention) -> torch.Tensor:
+        """Maps [..., d] to [..., d]."""
+        mixed = attend(*(p(x).unflatten(-1, (self.heads, -1)) for p in (self.query, self.key, self.value)))
+        x = self.out_norm(x + self.out(mixed.flatten(-2)))
         out: torch.Tensor = self.down_norm(x + self.down(functional.gelu(self.up(x))))
         return out
 
@@ -68,12 +71,29 @@ class TokenClassifier(nn.Module):  # type: ignore[misc, unused-ignore]
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor, token_type_ids: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Maps three [b, t] int64 tensors to float32 logits [b, t] and [b]; the mask is 1 where there is a token."""
-        at = torch.arange(input_ids.shape[1], device=input_ids.device)
-        x = self.norm(self.words(input_ids) + self.types(token_type_ids) + self.positions(at))
-        mask = attention_mask.bool()[:, None, None, :]
-        for layer in self.layers:
-            x = layer(x, mask)
+        positions = torch.arange(input_ids.shape[1], device=input_ids.device)
+        x = self.hidden(input_ids, positions, token_type_ids, padded_attention(attention_mask))
         return self.keep(x).squeeze(-1).float(), self.document(x[:, 0]).squeeze(-1).float()
+
+    def hidden(
+        self, ids: torch.Tensor, positions: torch.Tensor, types: torch.Tensor, attend: Attention
+    ) -> torch.Tensor:
+        """Maps ids, positions and types of any one shape to the last layer's output [..., d]."""
+        x: torch.Tensor = self.norm(self.words(ids) + self.types(types) + self.positions(positions))
+        for layer in self.layers:
+            x = layer(x, attend)
+        return x
+
+
+def padded_attention(mask: torch.Tensor) -> Attention:
+    """Returns the attention of padded sequences [b, t, heads, d]; mask [b, t] is 1 where there is a token."""
+    wide = mask.bool()[:, None, None, :]
+
+    def attend(*projected: torch.Tensor) -> torch.Tensor:
+        q, k, v = (x.transpose(1, 2) for x in projected)
+        return functional.scaled_dot_product_attention(q, k, v, attn_mask=wide).transpose(1, 2)
+
+    return attend
 
 
 #: Names in a checkpoint and here, in the order in which they are replaced.

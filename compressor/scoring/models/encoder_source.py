@@ -12,6 +12,7 @@ from compressor.scoring.models import onnx_encoder
 from compressor.scoring.models.bundled_pruner import base_folder
 from compressor.scoring.models.encoder_backend import EncoderBackend
 from compressor.scoring.models.hub_files import download
+from compressor.scoring.models.packed_encoder import PackedEncoder
 from compressor.scoring.models.sentence_transformers_encoder import Backend, SentenceTransformersEncoder
 from compressor.scoring.runtime.device import Device
 from compressor.scoring.runtime.file_digest import file_digest
@@ -28,7 +29,8 @@ class EncoderSource:
         name: The model's name, for messages.
         folder: The folder with the model's files.
         digest: A hash of these files.
-        runtime: What runs the model: "int8" for the packaged ONNX model, or sentence-transformers' name of a backend.
+        runtime: What runs the model: "int8" for the packaged ONNX model, "packed" for `PackedEncoder`, or
+            sentence-transformers' name of a backend.
     """
 
     name: str
@@ -44,6 +46,8 @@ class EncoderSource:
         """
         if self.runtime == "int8":
             return onnx_encoder.OnnxEncoder(self.folder, device)
+        if self.runtime == "packed":
+            return PackedEncoder(self.folder, self.name, self.digest, device)
         backend: Backend = self.runtime  # type: ignore[assignment]  # `find_encoder` has set it
         return SentenceTransformersEncoder(self.folder, self.name, self.digest, device, backend)
 
@@ -73,7 +77,8 @@ def find_encoder(model: str | Path | None, device: Device, backend: Backend = "t
             raise MissingDependencyError(package, "models")
     if model is None:
         folder = base_folder()
-        return EncoderSource("all-MiniLM-L6-v2", folder, file_digest(folder), backend)
+        runtime = "packed" if device.name.startswith("cuda") and backend == "torch" else backend
+        return EncoderSource("all-MiniLM-L6-v2", folder, file_digest(folder), runtime)
     folder, name = Path(model).expanduser(), Path(model).name
     if not folder.exists() and (match := _HUB_ID.fullmatch(str(model))):
         patterns = _DOWNLOADED if backend == "torch" else (*_DOWNLOADED[:3], f"{backend}/*")

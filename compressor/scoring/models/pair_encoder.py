@@ -19,6 +19,8 @@ from compressor.errors import ModelError
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+    from compressor.scoring.runtime.device import Device
+
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 #: Token ids, mask and types [b, t] to log-odds of keeping each token [b, t], and of the text being relevant [b].
@@ -216,5 +218,25 @@ def wrap_torch(module: Any, device: str) -> Forward:
         with torch.inference_mode():
             keep, document = module(*(torch.from_numpy(x).to(device) for x in arrays))
         return keep.float().cpu().numpy(), None if document is None else document.float().cpu().numpy()
+
+    return forward
+
+
+def wrap_packed(module: Any, device: Device) -> Forward:
+    """Returns a `bert.TokenClassifier` as a function of arrays, run in the fastest way that works on the device."""
+    torch, packed = import_module("torch"), import_module("compressor.scoring.models.packed_bert")
+    run = packed.fastest_forward(module, device)
+
+    def forward(ids: Ints, mask: Ints, types: Ints) -> tuple[Floats, Floats | None]:
+        real = mask > 0
+        lengths = real.sum(1)
+        with torch.inference_mode():
+            hidden = run(ids[real], types[real], lengths.tolist())
+            first = torch.from_numpy(np.cumsum(lengths) - lengths).to(device.name)
+            keep = module.keep(hidden).squeeze(-1).float().cpu().numpy()
+            document: Floats = module.document(hidden[first]).squeeze(-1).float().cpu().numpy()
+        out = np.zeros(ids.shape, np.float32)
+        out[real] = keep
+        return out, document
 
     return forward

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -111,19 +112,30 @@ class SentenceTransformersEncoder:
         return [len(one) for one in ids]
 
 
+def attention_for(device: Device, dtype: str) -> str | None:
+    """Returns the attention to ask transformers for: flash attention where its package is installed and works.
+
+    sentence-transformers then leaves out padding too. None leaves the choice to transformers, which is torch's
+    scaled-dot-product attention for every model that has it. Flash attention was not run so far: it needs a GPU.
+    """
+    half = dtype in ("bfloat16", "float16")
+    return "flash_attention_2" if device.name.startswith("cuda") and half and find_spec("flash_attn") else None
+
+
 def _load(folder: Path, name: str, device: Device, dtype: str, backend: Backend) -> Any:
-    library = import_module("sentence_transformers")
     options = {"dtype": dtype, "use_safetensors": True} if backend == "torch" else {}
+    attention = attention_for(device, dtype) if backend == "torch" else None
     try:
-        with _no_progress_bar():
-            model = library.SentenceTransformer(
-                str(folder),
-                device=device.name,
-                backend=backend,
-                local_files_only=True,
-                trust_remote_code=False,
-                model_kwargs=options,
-            ).eval()
+        try:
+            model = _open(
+                folder, device, backend, {**options, "attn_implementation": attention} if attention else options
+            )
+            if attention:
+                model.encode(["a text", "and a longer one"], show_progress_bar=False)
+        except Exception:  # a model without flash attention, or a package that does not fit torch
+            if not attention:
+                raise
+            model = _open(folder, device, backend, options)
         if backend == "torch":
             _check_weights(model, folder, name)
     except ModelError:
@@ -131,6 +143,19 @@ def _load(folder: Path, name: str, device: Device, dtype: str, backend: Backend)
     except Exception as error:  # readers of foreign files raise exceptions of many kinds
         raise ModelError(f"{name} cannot be loaded: {type(error).__name__}: {error}") from error
     return model
+
+
+def _open(folder: Path, device: Device, backend: Backend, options: dict[str, Any]) -> Any:
+    library = import_module("sentence_transformers")
+    with _no_progress_bar():
+        return library.SentenceTransformer(
+            str(folder),
+            device=device.name,
+            backend=backend,
+            local_files_only=True,
+            trust_remote_code=False,
+            model_kwargs=options,
+        ).eval()
 
 
 def _check_weights(model: Any, folder: Path, name: str) -> None:

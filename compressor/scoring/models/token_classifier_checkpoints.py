@@ -29,6 +29,7 @@ from compressor.scoring.models.pair_encoder import (
     PairClassifier,
     Pool,
     SpecialTokens,
+    wrap_packed,
     wrap_torch,
 )
 from compressor.scoring.runtime.device import Device, dtype_for
@@ -180,7 +181,8 @@ def _own(path: Path, device: Device) -> PairClassifier:
 
 
 def _load_own_forward(path: Path, device: Device) -> Forward:
-    return wrap_torch(bundled_pruner.load(device.name, dtype_for(device), path).module, device.name)
+    module = bundled_pruner.load(device.name, dtype_for(device), path).module
+    return wrap_packed(module, device) if device.name.startswith("cuda") else wrap_torch(module, device.name)
 
 
 def _published(folder: Path, device: Device) -> PairClassifier:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import columns, evidence, held_out, pairs, throughput, tiers
+from benchmarks import ceiling_int8, columns, evidence, held_out, pairs, throughput, tiers
 from benchmarks.baselines import bm25
 from benchmarks.ceiling import Bound, Shape
 from benchmarks.columns import CachingScorer, Column
@@ -23,6 +23,7 @@ from compressor.errors import CompressorError, ModelError
 from compressor.scoring import HeuristicScorer, Query, UnitBatch
 from compressor.scoring.answer_relevance import answer_log_odds
 from compressor.scoring.base import Scores
+from compressor.scoring.models import onnx_encoder
 from compressor.scoring.word_vectors import load_word_vectors
 from support.property_tests import given, st
 
@@ -337,3 +338,17 @@ def test_every_installed_tier_is_timed_and_compared_with_float32(tier: str) -> N
     assert [row["at_once"] for row in rows] == [1, 8]
     assert all(row["requests"] == 2 and not row["fallbacks"] for row in rows)
     assert rows[0]["rank_correlation"] > 0.9
+
+
+@pytest.mark.moderate
+def test_int8_has_a_limit_of_its_own() -> None:
+    pytest.importorskip("onnx")
+    if not onnx_encoder.is_available():
+        pytest.skip("the extra onnx is not installed")
+    found = ceiling_int8.bound(batch=2, side=128, copied=1 << 18)
+    assert found.dtype == "int8" and found.tokens_per_second > 0 and found.limit > 0
+    bounds = {"cpu": replace(found, dtype="float32"), throughput.INT8: found}
+    chosen = throughput._bound_of("embedding", "cpu", bounds)
+    assert chosen is found and throughput._bound_of("fast", "cpu", bounds) is None
+    pruner = throughput._bound_of("pruner", "cpu", bounds)
+    assert pruner is not None and pruner.dtype == "float32"
