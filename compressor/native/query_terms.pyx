@@ -6,12 +6,11 @@ Twins: `read_tokens` of `compressor.scoring.bm25` and `count_shown` of `compress
 from cpython.dict cimport PyDict_SetDefault, PyDict_SetItem
 from cpython.unicode cimport PyUnicode_DATA, PyUnicode_DecodeASCII, PyUnicode_GET_LENGTH
 from cython cimport final
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport int32_t, uint8_t, uint32_t
 from libcpp.string cimport string
-from libcpp.unordered_map cimport unordered_map
-from libcpp.unordered_set cimport unordered_set
 from libcpp.vector cimport vector
 
+from compressor.native.string_table cimport StringTable
 from compressor.native.word_shapes cimport NAME, WORD, classify_ascii, is_digit, is_letter, is_lower, is_upper, lowered
 
 cdef extern from "Python.h":
@@ -46,11 +45,13 @@ cdef class LanguageSigns:
     """
 
     cdef list languages
-    cdef unordered_map[string, Signs] signs
+    cdef StringTable words
+    cdef vector[Signs] signs  # of each word
+    cdef size_t longest
 
     def __init__(self, shown_by, no_sign, english):
         cdef Signs signs
-        cdef string key
+        self.words, self.longest = StringTable(), 0
         self.languages = sorted({language for languages in shown_by.values() for language in languages})
         if len(self.languages) > 32:
             raise ValueError("more languages than bits")
@@ -60,28 +61,34 @@ cdef class LanguageSigns:
                 signs.languages |= <uint32_t>(1 << self.languages.index(language))
             signs.is_sign = word not in no_sign
             signs.is_english = word in english
-            key = (<str>word).encode("utf-8", "surrogatepass")
-            self.signs[key] = signs
+            _number(self.words, word)
+            self.signs.push_back(signs)
+            self.longest = max(self.longest, <size_t>len(word.encode()))
 
     def count_shown(self, list tokens):
         """Returns how many words each language has, how many only it has, and how many show English."""
         cdef int[32] shown
         cdef int[32] only
+        cdef int32_t number
         cdef int i, english = 0
-        cdef unordered_set[string] seen
+        cdef vector[uint8_t] seen
         cdef string key
         cdef Signs signs
+        seen.assign(self.signs.size(), 0)
         for i in range(32):
             shown[i] = only[i] = 0
         for token in tokens:
-            if PyUnicode_IS_ASCII(<str?>token):
+            if <size_t>PyUnicode_GET_LENGTH(<str?>token) > self.longest:
+                continue
+            if PyUnicode_IS_ASCII(token):
                 _lower(<const uint8_t*>PyUnicode_DATA(token), PyUnicode_GET_LENGTH(token), key)
             else:
                 key = (<str>token).lower().encode("utf-8", "surrogatepass")
-            found = self.signs.find(key)
-            if found == self.signs.end() or not seen.insert(key).second:
+            number = _find(self.words, key)
+            if number < 0 or seen[number]:
                 continue
-            signs = self.signs[key]
+            seen[number] = 1
+            signs = self.signs[number]
             english += signs.is_english
             for i in range(32):
                 if signs.languages >> i & 1:
@@ -114,24 +121,26 @@ cdef class TermReader:
     """
 
     cdef dict bits  # of each language
-    cdef unordered_map[string, uint32_t] stop_words
-    cdef unordered_set[string] english
+    cdef StringTable stop_words
+    cdef vector[uint32_t] stop_languages  # of each of them
+    cdef StringTable english
     cdef object list_forms
     cdef object read_token
 
     def __init__(self, stop_words, english, list_forms, read_token):
-        cdef string key
+        cdef int32_t number
         if len(stop_words) > 32:
             raise ValueError("more languages than bits")
+        self.stop_words, self.english = StringTable(), StringTable()
         self.bits = {language: 1 << i for i, language in enumerate(stop_words)}
         self.list_forms, self.read_token = list_forms, read_token
         for language, words in stop_words.items():
             for word in words:
-                if word.isascii():
-                    key = (<str>word).encode()
-                    self.stop_words[key] = self.stop_words[key] | <uint32_t>self.bits[language]
+                number = _number(self.stop_words, word)
+                self.stop_languages.resize(len(self.stop_words), 0)
+                self.stop_languages[number] |= <uint32_t>self.bits[language]
         for word in english:
-            self.english.insert((<str>word).encode())
+            _number(self.english, word)
 
     def read_tokens(self, list tokens, tuple languages, tuple forms):
         """Returns the terms of tokens with their shares, their forms and the compounds among them."""
@@ -193,10 +202,8 @@ cdef class TermReader:
         return self.read_word(token, english, forms, parts, shares, all_forms, compounds)
 
     cdef bint is_stop_word(self, const string& word, uint32_t languages) noexcept:
-        found = self.stop_words.find(word)
-        if found == self.stop_words.end():
-            return False
-        return (self.stop_words[word] & languages) != 0
+        cdef int32_t number = _find(self.stop_words, word)
+        return number >= 0 and (self.stop_languages[number] & languages) != 0
 
     cdef int read_word(
         self,
@@ -225,7 +232,7 @@ cdef class TermReader:
         count = parts.distinct.size()
         for i in range(count):
             part = parts.distinct[i]
-            if english and self.english.count(part):
+            if english and _find(self.english, part) >= 0:
                 continue
             of_term = _form_of(<const uint8_t*>part.data(), part.size())
             if not (part.size() > 1 or of_term.digits or form.capitals):
@@ -247,6 +254,19 @@ cdef class TermReader:
         for form in <tuple?>self.list_forms(whole, languages):
             PyDict_SetDefault(all_forms, form, term)
         return 0
+
+
+cdef int32_t _find(StringTable table, const string& word) noexcept:
+    cdef const uint8_t* text = <const uint8_t*>word.data()
+    return table.find(text, word.size(), table.hash_of(text, word.size()))
+
+
+cdef int32_t _number(StringTable table, str word) except -1:
+    """The number of a word, which becomes part of the table."""
+    cdef string key = word.encode("utf-8", "surrogatepass")
+    cdef const uint8_t* text = <const uint8_t*>key.data()
+    cdef int32_t found = _find(table, key)
+    return found if found >= 0 else table.add(text, key.size(), table.hash_of(text, key.size()))
 
 
 cdef void _lower(const uint8_t* text, size_t size, string& out) noexcept:

@@ -1,7 +1,7 @@
 """Computes how well units match a query from the words that they share with it.
 
-Twins: `TermCounts`, `propagate_relevance` and `_combine_matches` of `compressor.scoring`, and `find_novelty` of
-`compressor.pipeline.ranking`.
+Twins: `TermCounts`, `propagate_relevance` and `_combine_matches` of `compressor.scoring`, and `find_novelty` and
+`propagate_to_ancestors` of `compressor.pipeline.ranking`.
 """
 
 import numpy as np
@@ -216,3 +216,20 @@ def find_novelty(const int64_t[::1] position, Ints unit, Ints token, const uint8
     for i in range(n):
         fresh[i] = fresh[i] / max(total[i], 1e-9) if total[i] > 0 else 1
     return out
+
+
+def propagate_to_ancestors(int64_t[::1] position, Ints parents):
+    """Twin of `compressor.pipeline.ranking.propagate_to_ancestors`: lowers positions in place."""
+    cdef Py_ssize_t n = position.shape[0], i
+    cdef bint has_moved = True
+    if parents.shape[0] != n:
+        raise ValueError("arrays do not fit together")
+    for i in range(n):
+        if parents[i] >= n:
+            raise ValueError("no such unit")
+    while has_moved:  # once more only where a parent comes after its child
+        has_moved = False
+        for i in range(n - 1, -1, -1):
+            if parents[i] >= 0 and position[parents[i]] > position[i]:
+                position[parents[i]] = position[i]
+                has_moved |= parents[i] > i

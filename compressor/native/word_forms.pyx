@@ -3,11 +3,11 @@
 Twin: `exchange_endings` of `compressor.scoring.word_forms`.
 """
 
+from cpython.unicode cimport PyUnicode_DecodeUTF8
 from cython cimport final
-from libc.stdint cimport uint8_t
+from libc.stdint cimport int32_t, uint8_t, uint64_t
 from libcpp.string cimport string
 from libcpp.unordered_map cimport unordered_map
-from libcpp.unordered_set cimport unordered_set
 from libcpp.vector cimport vector
 
 from compressor.native.word_shapes cimport stem
@@ -28,6 +28,14 @@ cdef void _add(vector[string]& words, const string& word) noexcept:
         if words[i] == word:
             return
     words.push_back(word)
+
+
+cdef uint64_t _hash(const string& word) noexcept:
+    cdef uint64_t out = 0
+    cdef size_t i
+    for i in range(word.size()):
+        out = (out ^ <uint8_t>word[i]) * <uint64_t>0x9E3779B97F4A7C15
+    return out >> 32
 
 
 cdef bint _is_ascii(const string& word) noexcept:
@@ -102,28 +110,28 @@ cdef class WordForms:
         cdef size_t size = base.size()
         cdef char last = base[size - 1]
         cdef string body = _cut(base, 1) if last == b"e" else base
-        _add(out, base)
+        out.push_back(base)
         if last == b"y" and not self.is_vowel(base[size - 2]):
-            _add(out, _cut(base, 1) + b"ies")
-            _add(out, _cut(base, 1) + b"ied")
-            _add(out, base + b"ing")
+            out.push_back(_cut(base, 1) + b"ies")
+            out.push_back(_cut(base, 1) + b"ied")
+            out.push_back(base + b"ing")
         elif last == b"e":
-            _add(out, base + b"s")
-            _add(out, base + b"d")
-            _add(out, _cut(base, 2) + b"ying" if base[size - 2] == b"i" else body + b"ing")
+            out.push_back(base + b"s")
+            out.push_back(base + b"d")
+            out.push_back(_cut(base, 2) + b"ying" if base[size - 2] == b"i" else body + b"ing")
         else:
-            _add(out, base + b"s")
-            _add(out, base + b"es")
-            _add(out, base + b"ed")
-            _add(out, base + b"ing")
+            out.push_back(base + b"s")
+            out.push_back(base + b"es")
+            out.push_back(base + b"ed")
+            out.push_back(base + b"ing")
         if self.doubled.find(last) < self.doubled.size() and self.is_vowel(base[size - 2]):
-            _add(out, base + string(1, last) + b"ed")
-            _add(out, base + string(1, last) + b"ing")
+            out.push_back(base + string(1, last) + b"ed")
+            out.push_back(base + string(1, last) + b"ing")
         if size >= 4:
-            _add(out, base + b"ment")
-            _add(out, body + b"ation")
+            out.push_back(base + b"ment")
+            out.push_back(body + b"ation")
         if body.size() >= 5:
-            _add(out, body + b"ion")
+            out.push_back(body + b"ion")
 
     cdef void add_english(self, const string& word, vector[string]& out) noexcept:
         """Adds the inflections of what an English word may be a form of. Twin: `_english`."""
@@ -169,8 +177,8 @@ cdef class WordForms:
         cdef string own = plain
         cdef string language
         cdef vector[string] forms
-        cdef unordered_set[string] seen
-        cdef size_t i
+        cdef vector[int32_t] slots
+        cdef size_t i, at, size = 16
         cdef list out = []
         for code in languages:
             language = (<str>code).encode()
@@ -179,10 +187,18 @@ cdef class WordForms:
             elif self.others.count(language):
                 self.add_exchanged(plain, self.others[language], forms)
         own.resize(stem(<uint8_t*>own.data(), own.size()))
-        seen.insert(own)
+        forms.insert(forms.begin(), own)
+        while size < 2 * forms.size():
+            size *= 2
+        slots.assign(size, -1)
         for i in range(forms.size()):
-            if _is_ascii(forms[i]):
+            if i and _is_ascii(forms[i]):
                 forms[i].resize(stem(<uint8_t*>forms[i].data(), forms[i].size()))
-            if seen.insert(forms[i]).second:
-                out.append(forms[i].decode("utf-8"))
+            at = _hash(forms[i]) & (size - 1)
+            while slots[at] >= 0 and forms[slots[at]] != forms[i]:
+                at = (at + 1) & (size - 1)
+            if slots[at] < 0:
+                slots[at] = <int32_t>i
+                if i:
+                    out.append(PyUnicode_DecodeUTF8(forms[i].data(), forms[i].size(), NULL))
         return tuple(out)

@@ -141,6 +141,20 @@ cdef class Vocabulary:
         self.scan_range(text, 0, PyUnicode_GET_LENGTH(text), found)
         return [self.names.text(found[i]) for i in range(found.size())]
 
+    def distinct_words(self, str text):
+        """Returns the distinct words of a text as strings, in order of first use, and the number of all its words."""
+        cdef vector[int32_t] found
+        cdef vector[int32_t] distinct
+        cdef size_t i
+        self.scan_range(text, 0, PyUnicode_GET_LENGTH(text), found)
+        for i in range(found.size()):
+            if self.scratch[found[i]] < 0:
+                self.scratch[found[i]] = 0
+                distinct.push_back(found[i])
+        for i in range(distinct.size()):
+            self.scratch[distinct[i]] = -1
+        return [self.names.text(distinct[i]) for i in range(distinct.size())], <Py_ssize_t>found.size()
+
     cdef int scan_range(self, str text, Py_ssize_t start, Py_ssize_t end, vector[int32_t]& found) except -1:
         if start >= end:
             return 0

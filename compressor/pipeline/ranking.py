@@ -64,7 +64,7 @@ def rank(scores: Scores, units: UnitBatch) -> Ranking:
     for _ in range(REORDER_ROUNDS):
         novelty = _find_novelty(_positions(priority), unit, token, index.kinds, _WEIGHTS)
         priority = scores * (REPEAT_VALUE + (1 - REPEAT_VALUE) * novelty)
-    if (units.templates >= 0).any():
+    if units.has_templates:
         told = np.where(units.flags & np.uint16(UnitFlag.ERROR), np.int32(-1), units.templates)  # each error counts
         novelty *= _template_novelty(told, _positions(priority))
         priority = scores * (REPEAT_VALUE + (1 - REPEAT_VALUE) * novelty)
@@ -106,7 +106,7 @@ def _reserved_first(position: npt.NDArray[np.int64], units: UnitBatch) -> npt.ND
         return position
     n = len(units)
     value: npt.NDArray[np.floating] = units.matches
-    if (units.templates >= 0).any():  # log lines that match alike: one of each form before the second of any
+    if units.has_templates:  # log lines that match alike: one of each form before the second of any
         order: npt.NDArray[np.int64] = np.empty(n, np.int64)
         order[np.lexsort((position, -value))] = np.arange(n)
         value = value * _template_novelty(units.templates, order)
@@ -159,6 +159,9 @@ def propagate_to_ancestors(position: npt.NDArray[np.int64], parents: npt.NDArray
         parents: The parent of each unit, or -1, shape [units].
     """
     out: npt.NDArray[np.int64] = np.array(position)
+    if _kernel is not None:
+        _kernel.propagate_to_ancestors(out, parents)
+        return out
     child = np.flatnonzero(parents >= 0)
     while len(child):
         parent = parents[child]

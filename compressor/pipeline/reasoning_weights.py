@@ -103,9 +103,9 @@ def reweight_reasoning(scores: Scores, units: UnitBatch, query: Query | None = N
     if not len(spoken):
         return scores
     kinds = find_reasoning(units, query)
-    lengths = units.index.lengths[spoken]
-    factors, bonuses = _FACTORS[kinds[spoken]], _BONUSES[kinds[spoken]]
-    factors[(kinds[spoken] == ReasoningKind.NEUTRAL) & ~has_exact_words(units.index, spoken)] = UNSPECIFIC_FACTOR
+    lengths, own_kinds = units.index.lengths[spoken], kinds[spoken]
+    factors, bonuses = _FACTORS[own_kinds], _BONUSES[own_kinds]
+    factors[(own_kinds == ReasoningKind.NEUTRAL) & ~has_exact_words(units.index, spoken)] = UNSPECIFIC_FACTOR
     ends = np.searchsorted(spoken, _conclusions(units, kinds))
     factors[ends], bonuses[ends] = 1, np.maximum(bonuses[ends], CONCLUSION_BONUS)
     own, worded = scores[spoken], lengths > 0

@@ -58,6 +58,8 @@ def answer_log_odds(query: Query, units: UnitBatch) -> tuple[Floats, npt.NDArray
         none without a query.
     """
     out = np.zeros(len(units), np.float32)
+    if not any(s.kind == "document" for s in units.sources):
+        return out, np.zeros(len(units), np.bool_)
     mask = running_text(units)
     if mask.any() and (query_features := QueryFeatures.from_query(query)).terms:
         mine = np.flatnonzero(mask)

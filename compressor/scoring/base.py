@@ -184,6 +184,11 @@ class UnitBatch:
         return out
 
     @cached_property
+    def has_templates(self) -> bool:
+        """Whether a unit is a log line with a template."""
+        return any(s.layout.kind == "log" for s in self.sources) and bool((self.templates >= 0).any())
+
+    @cached_property
     def index(self) -> TokenIndex:
         """The words of the units, indexed once for the scorer and the reducer."""
         return TokenIndex.of_layouts([s.layout for s in self.sources])

@@ -26,9 +26,10 @@ from compressor.scoring.stop_words import (
     without_function_words,
 )
 from compressor.scoring.term_counts import K1, TermCounts
-from compressor.scoring.token_index import NAME, TOKEN, WORD, TokenIndex, classify_token, plain_word, split_tokens
+from compressor.scoring.token_index import NAME, TOKEN, WORD, TokenIndex, classify_token, plain_word
 from compressor.scoring.token_splitting import has_special
 from compressor.scoring.word_forms import word_forms
+from compressor.scoring.word_memory import current_memory
 
 #: The weight of pieces of scripts without spaces that say little: one of several Han characters, hiragana, particles.
 PIECE_WEIGHT = 0.4
@@ -126,10 +127,13 @@ def part_terms(text: str) -> PartTerms:
 
 
 def _read_part(text: str) -> PartTerms:
-    tokens = TOKEN.findall(text) if has_special(text) else split_tokens(text)
-    distinct = list(dict.fromkeys(tokens))
+    if has_special(text):
+        tokens = TOKEN.findall(text)
+        distinct, size = list(dict.fromkeys(tokens)), len(tokens)
+    else:
+        distinct, size = current_memory().vocabulary.distinct_words(text)
     languages = find_languages(text, distinct)
-    return PartTerms(*_read_tokens(distinct, languages, languages if len(tokens) <= MAX_TOKENS_WITH_FORMS else ()))
+    return PartTerms(*_read_tokens(distinct, languages, languages if size <= MAX_TOKENS_WITH_FORMS else ()))
 
 
 def read_tokens(tokens: list[str], languages: tuple[str, ...], form_languages: tuple[str, ...]) -> PartTerms:

@@ -224,12 +224,14 @@ class HeuristicScorer:
         w = self.weights
         recency = np.exp(-units.ages / w.fade)
         relevant, found = self.match(query, units)
-        if units.matches is not None and is_answer_text.any():
+        has_answers = bool(is_answer_text.any())
+        if units.matches is not None and has_answers:
             read = relevance(odds[is_answer_text])
             units.matches[is_answer_text] += np.float32(w.read_match) * (read - units.matches[is_answer_text])
         out = self._repeats(units, found) * (1 + w.recency * recency[units.source_indices])
-        out[is_answer_text] *= w.read
-        relevant[is_answer_text] = w.answer * relevance(odds[is_answer_text])
+        if has_answers:
+            out[is_answer_text] *= w.read
+            relevant[is_answer_text] = w.answer * relevance(odds[is_answer_text])
         if match is not None:
             relevant += w.match * match
         out += (relevant + self._structure(query, units) + self._outliers(query, units)) / np.maximum(
@@ -254,7 +256,7 @@ class HeuristicScorer:
         trouble = any(_asks_for_failures(text) for text, weight in query.parts if weight >= 1)
         gains = flag_gains(w, trouble)
         out: Floats = gains[units.json_sources.astype(np.intp)[units.source_indices], units.flags & ALL_FLAGS]
-        line = np.flatnonzero(units.templates >= 0)
+        line = np.flatnonzero(units.templates >= 0) if units.has_templates else np.zeros(0, np.intp)
         if len(line) >= MIN_LOG_LINES:
             times = np.bincount(units.templates[line])[units.templates[line]]
             if (times > 2).mean() >= MIN_REPEATED_LINES:
@@ -264,9 +266,8 @@ class HeuristicScorer:
     def _outliers(self, query: Query, units: UnitBatch) -> Floats:
         """[n] the worth of records that stand out with a rare value in a column of few values."""
         w = self.weights
-        rare = rare_cells(units)
         out = np.zeros(len(units), np.float32)
-        if rare.any():
+        if units.column_names and (rare := rare_cells(units)).any():
             wanted = weighted_terms(tuple(p for p in query.parts if p[1] >= 1))
             np.maximum.at(out, units.rows[rare], w.rare + w.queried_rare * _named(wanted, units)[rare])
             out = out[units.rows]
@@ -376,6 +377,8 @@ def record_lengths(rows: npt.NDArray[np.int32], units: UnitBatch) -> npt.NDArray
 def _named(wanted: QueryTerms, units: UnitBatch) -> npt.NDArray[np.bool_]:
     """[n] whether a unit is in a column whose name has a wanted term."""
     terms, forms = wanted.keys(), wanted.forms.keys()
+    if not units.column_names:
+        return np.zeros(len(units), np.bool_)
     found = [name_features(name).whole_terms for name in units.column_names]
     named = [not (terms.isdisjoint(name) and forms.isdisjoint(name)) for name in found]
     if not any(named):

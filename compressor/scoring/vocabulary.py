@@ -83,6 +83,11 @@ class Vocabulary:
         """Returns the words of a text as strings, in order, with repetitions."""
         return split_tokens(text)
 
+    def distinct_words(self, text: str) -> tuple[list[str], int]:
+        """Returns the distinct words of a text as strings, in order of first use, and the number of all its words."""
+        words = split_tokens(text)
+        return list(dict.fromkeys(words)), len(words)
+
     def add(self, words: Sequence[str]) -> Ids:
         """Returns the numbers of words, which become part of the vocabulary."""
         numbers = self._numbers

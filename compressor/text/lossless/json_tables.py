@@ -24,7 +24,7 @@ from typing import Any
 
 from compressor.native import load_kernel
 from compressor.text.lossless.json_style import JsonStyle, learn_json_style
-from compressor.text.lossless.json_values import NumberText, RepeatedKeys, canonical, load_json
+from compressor.text.lossless.json_values import NumberText, RepeatedKeys, load_json, say_same
 from compressor.text.lossless.table_detection import ABSENT, RecordTable, detect_table
 
 ABSENT_CELL = '"(absent)"'
@@ -162,7 +162,7 @@ def encode_values(text: str, parsed: ParsedJson) -> str | None:
         value = decode_value(load_json(folded))
     except _MISREAD:
         return None
-    return folded if canonical(value) == canonical(parsed.value) else None
+    return folded if say_same(value, parsed.value) else None
 
 
 def decode(folded: str, style: JsonStyle) -> str:

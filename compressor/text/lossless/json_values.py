@@ -95,3 +95,23 @@ def canonical(value: Any) -> str:
 
 def _members(pairs: Iterable[tuple[str, Any]]) -> list[str]:
     return [f"{json.dumps(key)}:{canonical(value)}" for key, value in pairs]
+
+
+def say_same(one: Any, other: Any) -> bool:
+    """Returns whether two values have the same canonical text, mostly without writing it."""
+    return _are_equal(one, other) or canonical(one) == canonical(other)
+
+
+def _are_equal(one: Any, other: Any) -> bool:
+    """Returns whether two values are of the same types and equal. False also where that is not clear."""
+    kind = type(one)
+    if kind is not type(other):
+        return False
+    if kind is dict:
+        return len(one) == len(other) and all(k in other and _are_equal(v, other[k]) for k, v in one.items())
+    if kind is list:
+        return len(one) == len(other) and all(map(_are_equal, one, other))
+    return repr(one) == repr(other) if kind is float else kind in _PLAIN and bool(one == other)
+
+
+_PLAIN = frozenset((str, NumberText, int, bool, type(None)))  # equal values are written alike, unlike 0.0 and -0.0

@@ -98,6 +98,7 @@ def test_kernels_score_like_their_twins(
         for user in USERS:
             patch.setattr(user, "_kernel", None)
         patch.setattr(ranking, "_find_novelty", ranking.find_novelty)
+        patch.setattr(ranking, "_kernel", None)
         twin = outcome(query, batch(found))
     assert [name for name in native if native[name] != twin[name]] == []
 
@@ -112,6 +113,15 @@ def test_counts_are_the_same_in_any_order_of_matches(pairs: list[tuple[int, int]
     for name in ("row", "column", "times", "found"):
         mine, other = getattr(counts, name), getattr(twin, name)
         assert mine.dtype == other.dtype and mine.tolist() == other.tolist()
+
+
+@given(st.lists(st.tuples(st.integers(0, 99), st.integers(-1, 29)), min_size=30, max_size=30))
+def test_ancestors_move_up_in_any_order(units: list[tuple[int, int]]) -> None:
+    position, parents = np.array(units, np.int64).T.copy()
+    found = ranking.propagate_to_ancestors(position, parents.astype(np.int32))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ranking, "_kernel", None)
+        assert found.tolist() == ranking.propagate_to_ancestors(position, parents.astype(np.int32)).tolist()
 
 
 def test_arrays_that_do_not_fit_are_refused() -> None:

@@ -63,6 +63,7 @@ def test_both_number_and_describe_the_same_words(texts: list[str], data: st.Data
         assert_same(tuple(python.scan_all(parts)), tuple(native.scan_all(parts)))
         assert_same(python.text_terms(text), native.text_terms(text))
         assert_same(python.text_words(text), native.text_words(text))
+        assert_same(python.distinct_words(text), native.distinct_words(text))
     assert_same(python.scan_texts(texts), native.scan_texts(texts))
     assert len(python) == len(native)
     every = np.arange(len(python), dtype=np.int32)

@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 
 from compressor.text.lossless import json_tables
-from compressor.text.lossless.json_values import NumberText, RepeatedKeys, canonical, load_json, parses_strictly
+from compressor.text.lossless.json_values import (
+    NumberText,
+    RepeatedKeys,
+    canonical,
+    load_json,
+    parses_strictly,
+    say_same,
+)
 from compressor.text.lossless.table_detection import detect_table
 from support.property_tests import given, settings, st
 
@@ -153,3 +160,17 @@ def test_encoding_is_exact_or_not_done(value: Any, indent: Any, marks: Any, is_a
         assert style is not None and json_tables.decode(encoded, style) == text
     values = json_tables.encode_values(text, parsed)
     assert values is None or canonical(json_tables.decode_value(load_json(values))) == canonical(load_json(text))
+
+
+@settings(max_examples=200, deadline=None)
+@given(values, values)
+def test_values_say_the_same_if_their_texts_do(one: Any, other: Any) -> None:
+    assert say_same(one, other) == (canonical(one) == canonical(other))
+    assert say_same(one, load_json(json.dumps(one)))
+
+
+def test_what_python_takes_for_equal_is_told_apart() -> None:
+    different = [0, False, 0.0, -0.0, 1, True, 1.0, "1", "0", None, "null", [], {}, [0], [False], {"a": 0}, {"a": 0.0}]
+    assert [(a, b) for a in different for b in different if say_same(a, b) and a is not b] == []
+    assert say_same({"a": 1, "b": [NumberText("1")]}, {"b": [1], "a": 1})
+    assert say_same({"a": 1}, RepeatedKeys([("a", 1)])) and not say_same({"a": 1}, RepeatedKeys([("a", 1)] * 2))
