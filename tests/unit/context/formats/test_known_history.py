@@ -45,6 +45,8 @@ def outcome(messages: list[Any], is_known: bool, lenient: bool = False) -> Any:
             context = message_format.parse(messages, None, lenient)
     except ContextError as error:
         return str(error), error.index
+    except AttributeError as error:  # an object that lost a field, which no format can read
+        return str(error), None
     totals = totals_of(context)
     results = totals.result_texts(len(messages))
     tokens = get_counter("gpt-4o").count_context(context)
