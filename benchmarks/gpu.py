@@ -36,12 +36,15 @@ from compressor.scoring.runtime.device import select_device
 
 SECONDS = 480.0  # for everything
 TEST_SECONDS = 150.0
+#: A tier's next row begins only before this time.
+TIER_SECONDS = 90.0
 #: Seconds before the end in which no further step begins, and after which a step that hangs is given up.
 RESERVE, GIVE_UP = 20.0, 15.0
 TIERS = ("embedding", "pruner")
 MARKS = "<!-- gpu: written by make bench-gpu -->", "<!-- /gpu -->"
 #: Requests in all, by requests at once.
-REQUESTS = {1: 40, 8: 160, 64: 384, 256: 768}
+REQUESTS = {1: 20, 8: 80, 64: 192, 256: 512}
+SHORT_REQUESTS = {1: 4, 8: 16, 64: 64, 256: 256}  # of a few documents, for a language model
 TRIED_REQUESTS = {1: 2, 8: 8, 64: 64, 256: 256}
 HEAD = ["what", "at once", "tokens/s", "p50 ms", "p95 ms", "fell back", "order as float32", "of the limit"]
 
@@ -116,10 +119,13 @@ class GpuRun:
         self.rows.append({"what": f"encoder alone, {way}", **vars(found), **share})
         self.notes.append(f"*Encoder alone, {way}*: {found}")
 
-    def tier(self, name: str, label: str = "") -> None:
+    def tier(
+        self, name: str, label: str = "", plan: dict[int, int] = REQUESTS, documents: int = throughput.DOCUMENTS
+    ) -> None:
         """Measures a tier as a whole and its model alone, with every number of requests at once."""
-        scorer, plan = make_scorer(name, device=self.device), TRIED_REQUESTS if self.tried else REQUESTS
-        supply = throughput.requests(1, 1 if self.tried else throughput.DOCUMENTS)
+        plan, documents = (TRIED_REQUESTS, 1) if self.tried else (plan, documents)
+        end = time.monotonic() + TIER_SECONDS
+        scorer, supply = make_scorer(name, device=self.device), throughput.requests(1, documents)
         query, units = next(supply)
         scorer.score(query, units)  # loads what is loaded on first use
         if units.notes:
@@ -127,7 +133,7 @@ class GpuRun:
         agreement = self._agreement(name, scorer, [next(supply) for _ in range(1 if self.tried else 3)])
         for whole in (False, True):
             for at_once, number in plan.items():
-                if self.left() < RESERVE + 10:
+                if self.left() < RESERVE + 10 or time.monotonic() > end:
                     raise CompressorError(f"no time was left for {at_once} requests at once")
                 cases = [next(supply) for _ in range(number)]
                 made: Scorer = scorer if whole or not isinstance(scorer, ModelScorer) else ModelAlone(scorer)
@@ -149,7 +155,7 @@ class GpuRun:
         if not self.tried and not library.llama_supports_gpu_offload():
             raise CompressorError("this build of llama-cpp-python has no GPU support")
         path = Path(os.environ.get("COMPRESSOR_BENCH_GGUF") or TINY_GGUF)
-        self.tier(f"perplexity:{path}", f"perplexity, {path.name}")
+        self.tier(f"perplexity:{path}", f"perplexity, {path.name}", SHORT_REQUESTS, 2)
 
     # -- what is written
 
@@ -259,9 +265,9 @@ def main() -> int:
     run.step("encoder alone, packed", lambda: run.encoder("packed"))
     for tier in TIERS:
         run.step(tier, lambda tier=tier: run.tier(tier))  # type: ignore[misc]
-    run.step("llama.cpp", run.llama)
     if not tried:
         run.step("encoder alone, compiled", lambda: run.encoder("compiled"))
+    run.step("llama.cpp", run.llama)
     finished.set()
     write(run)
     return int(not any(row["what"] == "tests" and row.get("failed") == [] for row in run.rows))

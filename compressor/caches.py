@@ -168,11 +168,13 @@ class TwoGenerationCache(Generic[V]):
                     return
                 del self._young[text]
                 self._held -= key_size + held_bytes(known)
-            if size > self._half:
+            if size > 2 * self._half:
                 return
             if self._held + size > self._half:
                 self._old, self._old_held = self._young, self._held
                 self._young, self._held = {}, 0
+            if self._old_held + self._held + size > 2 * self._half:  # one of them is larger than half of the limit
+                self._old, self._old_held = {}, 0
             self._young[text] = value
             self._held += size
 
@@ -219,7 +221,7 @@ class TextMemo(dict[str, V]):
     def put(self, text: str, value: V) -> None:
         """Stores the value of `text`, if it is known already."""
         size = sys.getsizeof(text) + _ENTRY_BYTES
-        if size > self._half:
+        if size > 2 * self._half:
             return
         with self._lock:
             if text in self:
@@ -228,5 +230,7 @@ class TextMemo(dict[str, V]):
                 self._old, self._old_held = dict(self), self._held
                 self.clear()  # Readers hold on to this very dict, so that it cannot be replaced.
                 self._held = 0
+            if self._old_held + self._held + size > 2 * self._half:  # one of them is larger than half of the limit
+                self._old, self._old_held = {}, 0
             self[text] = value
             self._held += size

@@ -17,7 +17,7 @@ from support.property_tests import given, st
 
 LIMIT = 20_000
 #: One call: what it does, the number of the text, and the kilobytes of the value.
-CALLS = st.lists(st.tuples(st.sampled_from(["put", "replace", "get"]), st.integers(0, 30), st.integers(0, 12)))
+CALLS = st.lists(st.tuples(st.sampled_from(["put", "replace", "get"]), st.integers(0, 30), st.integers(0, 22)))
 ROWS = "".join(f"| {i} | name {i} | {i * 7919 % 1000} |\n" for i in range(40))
 RECORDS = "".join(f"- id: {i}\n  name: item {i}\n  price: {i * 3.5}\n" for i in range(60))
 OBJECTS = "[" + ",".join(f'{{"id": {i}, "name": "item {i}", "tags": ["a", "b{i}"]}}' for i in range(50)) + "]"
@@ -96,6 +96,18 @@ def test_replace_stores_the_newest_value_and_put_the_first() -> None:
     cache.replace("a", "x" * LIMIT)
     assert cache.get("a") is None
     assert cache.size_bytes == 0
+
+
+def test_a_text_larger_than_half_of_the_limit_is_remembered() -> None:
+    cache, memo = TwoGenerationCache[int](LIMIT), TextMemo(len, max_bytes=LIMIT)
+    large = "x" * (LIMIT * 3 // 4)
+    for i in range(3):
+        cache.put(large, 1)
+        memo.put(large, 1)
+        cache.put(f"{i}", 1)
+        memo.put(f"{i}", 1)
+        assert cache.get(large) == 1 == memo[large]
+        assert cache.size_bytes <= LIMIT and memo.size_bytes <= LIMIT
 
 
 def test_a_copy_of_a_cache_starts_empty() -> None:

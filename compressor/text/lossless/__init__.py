@@ -41,16 +41,17 @@ COPY_SAFE_CODECS: tuple[LosslessCodec, ...] = (RunLengthCodec(), LogTemplateCode
 
 #: Bytes of the texts that `encode_whole` remembers.
 MAX_CACHE_BYTES = 4 << 20
-_encoded: TwoGenerationCache[tuple[str, tuple[str, ...]]] = TwoGenerationCache(MAX_CACHE_BYTES)
+_encoded: TwoGenerationCache[tuple[str | None, tuple[str, ...]]] = TwoGenerationCache(MAX_CACHE_BYTES)
 
 
 def encode_whole(text: str) -> tuple[str, tuple[str, ...]]:
     """Does what `encode_losslessly` does with all codecs and without a count, and remembers it."""
     found = _encoded.get(text)
     if found is None:
-        found = encode_losslessly(text)
-        _encoded.put(text, found)
-    return found
+        encoded, names = encode_losslessly(text)
+        _encoded.put(text, (encoded if names else None, names))
+        return encoded, names
+    return text if found[0] is None else found[0], found[1]
 
 
 def encode_losslessly(

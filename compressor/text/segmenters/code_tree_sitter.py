@@ -25,6 +25,7 @@ MAX_NESTING = 200  # nested brackets; the parsers recurse in C and crash the pro
 CHARACTERS_A_STEP = (
     50  # the parser reports every 100 operations: code takes one per 70 characters or more, garbage per 30
 )
+PIECE_BYTES = 1 << 15  # of the source that the parser is given at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +183,14 @@ def _parse(source: bytes, language: str) -> Node | None:
     parser = parsers.get(language)
     if parser is None:
         parser = parsers[language] = Parser(_language(language))
-    view = memoryview(source)
     calls = 0
+    pieces: list[bytearray] = []
+
+    def read(offset: int, _: object) -> bytearray | None:
+        if offset >= len(source):
+            return None
+        pieces.append(bytearray(source[offset : offset + PIECE_BYTES]))
+        return pieces[-1]
 
     def lost(offset: int, has_error: bool) -> bool:
         nonlocal calls
@@ -191,10 +198,13 @@ def _parse(source: bytes, language: str) -> Node | None:
         return calls > 100 + offset // CHARACTERS_A_STEP
 
     try:
-        return parser.parse(lambda offset, point: view[offset:], encoding="utf8", progress_callback=lost).root_node
+        return parser.parse(read, encoding="utf8", progress_callback=lost).root_node
     except ValueError:  # how py-tree-sitter reports that `lost` said stop
         parser.reset()
         return None
+    finally:
+        for piece in pieces:  # py-tree-sitter never frees what `read` returned, so it is emptied
+            piece.clear()
 
 
 def _last_row(node: Node) -> int:

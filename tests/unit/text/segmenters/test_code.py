@@ -8,6 +8,7 @@ import re
 import textwrap
 import threading
 import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -384,3 +385,16 @@ def test_looks() -> None:
     for language in ("python", "javascript", "java", "go", "rust", "c"):
         assert looks_like(SOURCES[language]) == language
     assert looks_like("Some prose about a class of its own.\nIt imports nothing from anywhere.\n" * 5) is None
+
+
+def test_a_syntax_tree_that_was_read_keeps_no_memory() -> None:
+    code = "".join(f"def name_{i}(x):\n    return x + {i}\n\n\n" for i in range(2_000))
+    assert rows_by_syntax_tree(code, "python") is not None
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for i in range(5):
+            rows_by_syntax_tree(f"{code}# {i}\n", "python")
+        assert tracemalloc.get_traced_memory()[0] - before < len(code)
+    finally:
+        tracemalloc.stop()
