@@ -98,6 +98,13 @@ class RunningTotals:
             self._sums[counter] = sums
         return sums[-1] if sums else 0
 
+    def turn_tokens(self, counter: Hashable, index: int) -> int | None:
+        """Returns the tokens of one turn, or None if it was not counted yet; see `sum_tokens`."""
+        sums = self._sums.get(counter)
+        if sums is None or not 0 <= index < len(sums):
+            return None
+        return sums[index] - sums[index - 1] if index else sums[0]
+
 
 def totals_of(context: Context) -> RunningTotals:
     """Returns the running totals of a context."""

@@ -27,7 +27,8 @@ def group_tool_rounds(turns: Sequence[Turn]) -> list[list[int]]:
     group: list[int] = []
     previous: Turn | None = None
     for turn in turns:
-        tied = [members[one] for one in (*turn.result_call_ids, *turn.linked_ids) if one in members]
+        ids = (*turn.result_call_ids, *turn.linked_ids)
+        tied = [members[one] for one in ids if one in members] if ids else []
         if previous is not None and _continues(turn, previous, bool(tied)):
             tied.append(group)
         group = _merge(groups, members, tied) if tied else []
@@ -70,7 +71,7 @@ def _holds_all_calls(turns: Sequence[Turn]) -> bool:
 
 def _continues(turn: Turn, previous: Turn, is_tied: bool) -> bool:
     """Returns whether a turn belongs to the one before it, whatever its calls and results."""
-    if any(one.is_summary and not one.linked_ids for one in (turn, previous)):
+    if (turn.is_summary and not turn.linked_ids) or (previous.is_summary and not previous.linked_ids):
         return False  # a reference may stand for the reasoning of what follows; other summaries stand alone
     is_step = turn.role == previous.role == "assistant"
     if turn.is_malformed != previous.is_malformed:  # what is well-formed is not tied to what is not, except reasoning

@@ -1,5 +1,8 @@
 # cython: auto_pickle=False
-"""Kernel of `compressor.tokens.openai_bpe`: how many tokens start in each span of a text."""
+"""Kernel of `compressor.tokens`: the bytes of each token, and how many tokens start in each span of a text.
+
+Twins: `QuicktokEncoder.byte_lengths`, which asks for each token, and `openai_bpe.count_spans_of_ids`.
+"""
 
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBuffer_Release, PyObject_GetBuffer
 from cpython.unicode cimport PyUnicode_DATA, PyUnicode_GET_LENGTH, PyUnicode_KIND, PyUnicode_READ
@@ -36,6 +39,31 @@ cdef class _View:
             PyBuffer_Release(&self.view)
 
 
+def read_lengths(const uint8_t[::1] data not None, Py_ssize_t size):
+    """Returns the bytes of each token of a vocabulary file of quicktok, [size] uint8; 0 for tokens that are not in it.
+
+    The file is the number of its tokens, and for each the number of its bytes, these bytes, and its id: little endian,
+    of four, two and four bytes.
+
+    Args:
+        data: The file.
+        size: The number of tokens in the vocabulary.
+    """
+    cdef Py_ssize_t at = 4, end = data.shape[0], length, token
+    lengths = numpy.zeros(max(size, 0), numpy.uint8)
+    cdef uint8_t[::1] out = lengths
+    while at + 6 <= end:
+        length = data[at] | data[at + 1] << 8
+        at += 2 + length
+        if at + 4 > end or length > 255:
+            break
+        token = data[at] | data[at + 1] << 8 | data[at + 2] << 16 | <Py_ssize_t> data[at + 3] << 24
+        if token < size:
+            out[token] = <uint8_t> length
+        at += 4
+    return lengths
+
+
 cdef int _utf8_places(str text, vector[int32_t]& places) except -1:
     """Appends where each character starts in the UTF-8 of a text, then the length of that."""
     cdef int kind = PyUnicode_KIND(text)
@@ -55,7 +83,7 @@ cdef int _utf8_places(str text, vector[int32_t]& places) except -1:
 def count_spans(list texts not None, list spans not None, list ids not None, lengths):
     """Returns how many tokens start in each span, for many texts, or None if some token's length is not known.
 
-    Twin: `BytePairTokenizer._count_spans_in_python`.
+    Twin: `openai_bpe.count_spans_of_ids`.
 
     Args:
         texts: The texts, without surrogates.
@@ -121,3 +149,46 @@ def count_spans(list texts not None, list spans not None, list ids not None, len
             PyBuffer_Release(&written)
         out.append(array)
     return out
+
+
+def estimate_spans(str text not None, spans, densities, float factor):
+    """Returns the estimated tokens of each span, [n] float32. Twin: `unit_costs.estimate_spans`.
+
+    Args:
+        text: The text.
+        spans: [n, 2] int32, C-contiguous.
+        densities: [256] float32: the weight of each character of Latin-1. Any other weighs as much as "?".
+        factor: The tokens of a weight of 1.
+    """
+    cdef _View bounds = _View(spans, 4, b"il"), weights = _View(densities, 4, b"f")
+    cdef const int32_t* bound = <const int32_t*> bounds.view.buf
+    cdef const float* weight = <const float*> weights.view.buf
+    cdef Py_ssize_t length = PyUnicode_GET_LENGTH(text), n = bounds.size // 2, i
+    cdef int kind = PyUnicode_KIND(text)
+    cdef const void* data = PyUnicode_DATA(text)
+    cdef vector[double] sums
+    cdef Py_UCS4 c
+    cdef double total = 0
+    cdef float* counts
+    cdef Py_buffer written
+    if weights.size != 256:
+        raise ValueError("256 densities are needed")
+    sums.reserve(length + 1)
+    sums.push_back(0)
+    for i in range(length):
+        c = PyUnicode_READ(kind, data, i)
+        total += weight[c if c < 256 else 63]
+        sums.push_back(total)
+    for i in range(2 * n):
+        if not 0 <= bound[i] <= length:
+            raise IndexError("a span is not in the text")
+    array = _empty(n, _float32)
+    PyObject_GetBuffer(array, &written, PyBUF_ND)
+    try:
+        counts = <float*> written.buf
+        for i in range(n):
+            counts[i] = <float> (sums[bound[2 * i + 1]] - sums[bound[2 * i]])
+            counts[i] = counts[i] * factor
+    finally:
+        PyBuffer_Release(&written)
+    return array

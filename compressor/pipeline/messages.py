@@ -341,9 +341,9 @@ class MessageCompression:
         if changed is None:
             is_lenient = any(turn.is_malformed for turn in self.context.turns)
             return self.counter.count_context(self.dialect.parse(messages, self.context.tools, lenient=is_lenient))
-        name, turns = self.context.format_name, self.context.turns
-        gone = sum(self.counter.count_turn(turns[index], name) for index in {*self.removed, *changed})
-        return before - gone + sum(self.counter.count_turn(turn, name) for turn in changed.values())
+        counter, context = self.counter, self.context
+        gone = sum(counter.count_known_turn(context, index) for index in {*self.removed, *changed})
+        return before - gone + sum(counter.count_turn(turn, context.format_name) for turn in changed.values())
 
     def _store_originals(self, working: WorkingContext, messages: list[Any]) -> tuple[str, ...]:
         """Stores what the result needs and returns the keys."""

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from compressor.caches import TwoGenerationCache
+from compressor.native import load_kernel
 from compressor.pipeline.block_edit import BlockEdit
 from compressor.text.segmenters.base import Spans
 from compressor.text.segmenters.span_layout import SpanLayout
@@ -22,6 +23,8 @@ _DENSITY[48:58] = 0.4
 
 #: Bytes of the texts whose estimates are remembered.
 MAX_CACHE_BYTES = 4 << 20
+_kernel = load_kernel("token_spans")
+
 #: Estimates by the block's text, with the array of spans and the tokens of the block that they hold for.
 _estimates: TwoGenerationCache[tuple[Spans, int, Costs]] = TwoGenerationCache(MAX_CACHE_BYTES)
 
@@ -58,12 +61,27 @@ def _estimate(edit: BlockEdit) -> Costs:
     found = _estimates.get(block.text)
     if found is not None and found[0] is layout.spans and found[1] == block.tokens:
         return found[2]
-    sums = np.concatenate([[0], np.cumsum(_density(layout.text), dtype=np.float64)])
-    tokens = block.tokens / max(float(_density(block.text).sum()), 1e-6)
-    estimated: Costs = np.diff(sums[layout.spans], axis=1)[:, 0].astype(np.float32)
-    estimated *= np.float32(tokens)
+    tokens = np.float32(block.tokens / max(float(_density(block.text).sum()), 1e-6))
+    if _kernel is None:
+        estimated = estimate_spans(layout.text, layout.spans, tokens)
+    else:
+        estimated = _kernel.estimate_spans(layout.text, layout.spans, _DENSITY, tokens)
     estimated.flags.writeable = False
     _estimates.replace(block.text, (layout.spans, block.tokens, estimated))
+    return estimated
+
+
+def estimate_spans(text: str, spans: Spans, tokens: np.float32) -> Costs:
+    """Returns the estimated tokens of each span of a text.
+
+    Args:
+        text: The text.
+        spans: [n, 2] where each begins and ends.
+        tokens: The tokens of a character of density 1.
+    """
+    sums = np.concatenate([[0], np.cumsum(_density(text), dtype=np.float64)])
+    estimated: Costs = np.diff(sums[spans], axis=1)[:, 0].astype(np.float32)
+    estimated *= tokens
     return estimated
 
 

@@ -224,7 +224,7 @@ class WorkingContext:
         """Returns the tokens of a message as it was."""
         tokens = self._turn_tokens.get(message)
         if tokens is None:
-            tokens = self.counter.count_turn(self.context.turns[message], self.context.format_name)
+            tokens = self.counter.count_known_turn(self.context, message)
             self._turn_tokens[message] = tokens
         return tokens
 

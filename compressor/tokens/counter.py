@@ -120,6 +120,11 @@ class TokenCounter:
         further = max(calls, len(turn.result_call_ids)) - 1
         return total + further * (family.per_message + 1) if further > 0 else total
 
+    def count_known_turn(self, context: Context, index: int) -> int:
+        """Returns what `count_turn` returns for a message of a context, from the running totals where they have it."""
+        tokens = totals_of(context).turn_tokens(self, index)
+        return self.count_turn(context.turns[index], context.format_name) if tokens is None else tokens
+
     @property
     def reply_overhead(self) -> int:
         """Returns the tokens that prime the answer."""

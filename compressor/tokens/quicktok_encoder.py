@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from compressor.context.refs import ELLIPSIS
-from compressor.native import is_native_on
+from compressor.native import is_native_on, load_kernel
 
 DISTRIBUTION = "quicktok-v1"
 VERSION = "0.4.0"
@@ -61,6 +61,7 @@ _SURROGATES = (0xD800, 0xDFFF)
 _LONG_S = "'\u017f"
 _CHUNK = 1 << 20  # characters checked at once
 
+_kernel = load_kernel("token_spans")
 _is_process_short = False
 
 
@@ -81,13 +82,21 @@ class QuicktokEncoder:
         name: The package and its version.
         count: Returns the number of tokens of a text that `is_exact_for` accepts.
         known_lengths: The bytes of each token; 0 until `byte_lengths` has seen it.
+
+    Args:
+        encoding: quicktok's object.
+        vocabulary: The file with its tokens, if they are to be read at once.
     """
 
-    def __init__(self, encoding: Any) -> None:
+    def __init__(self, encoding: Any, vocabulary: bytes = b"") -> None:
         self.name = f"quicktok {VERSION}"
         self.count: Callable[[str], int] = encoding.count
         self._encoding = encoding
-        self.known_lengths = np.zeros(encoding.n_vocab, np.uint8)
+        self.known_lengths: npt.NDArray[np.uint8] = (
+            np.zeros(encoding.n_vocab, np.uint8)
+            if _kernel is None
+            else _kernel.read_lengths(vocabulary, encoding.n_vocab)
+        )
 
     def encode(self, texts: Sequence[str]) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
         """Encodes texts that `is_exact_for` accepts.
@@ -130,17 +139,19 @@ def load_quicktok(name: str) -> QuicktokEncoder:
         raise QuicktokUnavailableError(f"{DISTRIBUTION} is not installed")
     if version != VERSION:
         raise QuicktokUnavailableError(f"{DISTRIBUTION} {version} was not compared with tiktoken, {VERSION} was")
-    folder = Path(found.origin).parent / "data"
+    folder, vocabulary = Path(found.origin).parent / "data", b""
     try:
         for file, expected in _FILES[name].items():
-            if hashlib.sha256((folder / file).read_bytes()).hexdigest() != expected:
+            data = (folder / file).read_bytes()
+            vocabulary = data if file.endswith(".vocab") else vocabulary
+            if hashlib.sha256(data).hexdigest() != expected:
                 raise QuicktokUnavailableError(f"{folder / file} is not the file of {DISTRIBUTION} {VERSION}")
         encoding = importlib.import_module("quicktok").get_encoding(name, str(folder))
         if " ".join(map(str, encoding.encode_ordinary(_SAMPLE))) != _SAMPLE_TOKENS[name]:
             raise QuicktokUnavailableError(f"{DISTRIBUTION} {VERSION} encodes a sample otherwise than tiktoken")
     except (ImportError, OSError, RuntimeError, AttributeError) as error:
         raise QuicktokUnavailableError(f"cannot load {DISTRIBUTION}: {error}") from error
-    return QuicktokEncoder(encoding)
+    return QuicktokEncoder(encoding, vocabulary)
 
 
 def is_exact_for(text: str) -> bool:

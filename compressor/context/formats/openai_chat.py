@@ -33,6 +33,7 @@ _ROLES: dict[str, tuple[Role, Kind]] = {
     "tool": ("tool", "tool_result"),
     "function": ("tool", "tool_result"),
 }
+_CONTENT = ("content",)
 _CALL_KEYS = {"function": "arguments", "custom": "input"}
 
 
@@ -70,7 +71,7 @@ class OpenAIChatFormat:
 
 
 def _read(index: int, message: Any, pairing: ToolCallPairing) -> Turn:
-    item = to_plain_dict(message)
+    item = message if type(message) is dict else to_plain_dict(message)
     if item is None:
         raise ContextError(f"a message must be a dict, got {type(message).__name__}", index)
     wire_role = item.get("role")
@@ -87,7 +88,11 @@ def _read(index: int, message: Any, pairing: ToolCallPairing) -> Turn:
         else:
             label = PartLabel(kind)
             builder.add_extra(item.get("name"))
-    read_content(builder, item.get("content"), ("content",), label)
+    content = item.get("content")
+    if isinstance(content, str):
+        builder.add_text(_CONTENT, content, label)
+    else:
+        read_content(builder, content, _CONTENT, label)
     if role == "assistant":
         if item.get("refusal") is not None:
             builder.add_text(("refusal",), item["refusal"], label, editable=False)
@@ -103,7 +108,7 @@ def _read_calls(builder: TurnBuilder, item: dict[str, Any]) -> None:
     if calls is not None and not isinstance(calls, (list, tuple)):
         raise builder.error(f"tool_calls must be a list, got {type(calls).__name__}")
     for i, given in enumerate(calls or ()):
-        call = to_plain_dict(given)
+        call = given if type(given) is dict else to_plain_dict(given)
         if call is None:
             raise builder.error(f"tool call {i} must be a dict, got {type(given).__name__}")
         kind = call.get("type") or "function"
@@ -119,7 +124,8 @@ def _read_calls(builder: TurnBuilder, item: dict[str, Any]) -> None:
             builder.add_text(("tool_calls", i, kind, key), held, label)
         else:
             builder.add_unedited(function)
-    legacy = to_plain_dict(item.get("function_call"))
+    called = item.get("function_call")
+    legacy = None if called is None else to_plain_dict(called)
     if legacy is not None:
         builder.add_text(
             ("function_call", "arguments"), legacy.get("arguments"), builder.add_function_call(legacy.get("name"))

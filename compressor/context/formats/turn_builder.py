@@ -134,16 +134,16 @@ class TurnBuilder:
     def build(self) -> Turn:
         """Returns the turn."""
         return Turn(
-            index=self.index,
-            role=self.role,
-            slots=self.slots,
-            call_ids=tuple(self.call_ids),
-            result_call_ids=tuple(self.result_call_ids),
-            extras=tuple(self.extras),
-            unbilled=tuple(self.unbilled),
-            opaque_tokens=self.opaque_tokens,
-            linked_ids=tuple(self.linked_ids),
-            is_summary=self.is_summary,
+            self.index,
+            self.role,
+            self.slots,
+            tuple(self.call_ids),
+            tuple(self.result_call_ids),
+            tuple(self.extras),
+            tuple(self.unbilled),
+            self.opaque_tokens,
+            tuple(self.linked_ids),
+            self.is_summary,
         )
 
 
