@@ -34,7 +34,7 @@ def same(one: SpanLayout, other: SpanLayout) -> None:
 
 
 def by_kernel(text: str, starts: Any, parents: Any, flags: Any, closes: Any, max_chars: int) -> SpanLayout | None:
-    found = span_layout._kernel.tile(
+    found = NATIVE.tile(
         text, starts, parents, flags, closes, max_chars, long_lines.LONG_LINE, span_layout._payload_finder
     )
     return None if found is None else SpanLayout("prose", text, *found)
