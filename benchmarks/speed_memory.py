@@ -29,14 +29,15 @@ def _compress(supply: ContextSource, models: tuple[str, ...]) -> Callable[[int],
     def task(number: int) -> Task:
         context = supply.context(SIZE)
         model = models[number % len(models)]
-        return {"do": "compress", "messages": context, "budget": speed_budget(context), "model": model}
+        budget = speed_budget(context) * (5 if len(models) > 1 else 4) // 4  # enough in tokens of either vocabulary
+        return {"do": "compress", "messages": context, "budget": budget, "model": model}
 
     return task
 
 
 def _session(supply: ContextSource) -> Callable[[int], Task]:
     def task(number: int) -> Task:
-        return {"do": "session", "messages": supply.context(SIZE), "name": f"s{number}", "model": methods.MODEL}
+        return {"do": "session", "messages": supply.context(SIZE), "name": f"s{number}", "model": "gpt-4o"}
 
     return task
 

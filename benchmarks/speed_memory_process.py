@@ -113,7 +113,7 @@ def main(store: str) -> None:
         elif task["do"] == "session":
             session = compressor.session(task["name"], model=task["model"])
             session.append(*task["messages"])
-            session.view()
+            session.view(best_effort=True)
             session.close()
         else:
             found: dict[str, Any] = {
