@@ -255,3 +255,16 @@ def test_images_in_a_message() -> None:
     picture = TextSlot(0, (1,), "image", image=Image(1024, 1024, "high"))
     plain, shown = (counter.count_turn(Turn(0, "user", slots), "openai") for slots in ([look], [look, picture]))
     assert shown == plain + 765
+
+
+def test_a_message_counts_the_same_before_and_after_the_whole_was_counted() -> None:
+    turns = [
+        Turn(i, "user", [TextSlot(i, ("content",), "user", text)])
+        for i, text in enumerate(("Hello!", "", "How are you?"))
+    ]
+    context = Context([{}, {}, {}], turns, "openai_chat")
+    counter = get_counter("gpt-4o")
+    alone = [counter.count_turn(turn, context.format_name) for turn in turns]
+    assert [counter.count_known_turn(context, i) for i in range(3)] == alone
+    counter.count_context(context)
+    assert [counter.count_known_turn(context, i) for i in range(3)] == alone
