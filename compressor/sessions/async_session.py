@@ -70,6 +70,7 @@ class AsyncSession:
     share_refs = _in_thread(Session.share_refs)
     expansions = _in_thread(Session.expansions)
     cost_report = _in_thread(Session.cost_report)
+    last_cost_report = _in_thread(Session.last_cost_report)
     export = _in_thread(Session.export)
     close = _in_thread(Session.close)
 
