@@ -147,7 +147,9 @@ def _read(
 
 def _parse(message_format: MessageFormat, messages: list[Any], before: ReadTurns | None, same: int) -> ReadTurns:
     """Parses messages strictly, and those again that were known but whose calls lacked a result."""
-    reused = before.settled[same - 1] if before is not None and same else 0
+    # A shorter start of the history may be the only one that was read in this format.
+    common = min(same, len(before.turns)) if before is not None else 0
+    reused = before.settled[common - 1] if before is not None and common else 0
     if before is None or not reused:
         turns: list[Turn] = []
         settled, last_inputs = array("q"), array("q")

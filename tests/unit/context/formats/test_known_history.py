@@ -111,6 +111,29 @@ def test_messages_that_were_written_to_are_read_anew(name: str, data: st.DataObj
 @pytest.mark.parametrize("name", FORMATS)
 @relaxed
 @given(data=st.data())
+def test_starts_of_a_history_are_read_as_new_in_any_order(name: str, data: st.DataObject) -> None:
+    """A short start may be of another format than the whole."""
+    forget_histories()
+    messages = [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "Let me look."}]
+    messages += copy.deepcopy(data.draw(contexts(name)))
+    for _ in range(6):
+        start = messages[: data.draw(st.integers(0, len(messages)))]
+        lenient = data.draw(st.booleans())
+        assert outcome(start, True, lenient) == outcome(start, False, lenient)
+
+
+def test_a_start_of_another_format_can_be_read_after_the_whole() -> None:
+    forget_histories()
+    plain = [{"role": ("user", "assistant")[i % 2], "content": f"message {i}"} for i in range(4)]
+    call = {"type": "tool_use", "id": "t", "name": "look", "input": {}}
+    messages = [*plain, {"role": "user", "content": "Look."}, {"role": "assistant", "content": [call]}]
+    for length in (6, 2, 4, 3, 6, 5):
+        assert outcome(messages[:length], True, True) == outcome(messages[:length], False, True)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@relaxed
+@given(data=st.data())
 def test_edited_messages_are_read_as_all_messages_are(name: str, data: st.DataObject) -> None:
     messages = data.draw(contexts(name))
     message_format, context = read_context(messages)
