@@ -131,8 +131,8 @@ def measure(supply: ContextSource, runs: int, long_runs: int, name: str) -> Timi
     def one_more(history: list[Message], what: str) -> None:
         result = supply.tool_round(RESULT * 8 // 10, RESULT * 12 // 10)
         more = [*history, *result]
-        budget = total(more) + OVERHEAD * len(more) - int(total(result[1:]) * (1 - 1 / RATIO))
-        compress(history, budget=methods.UNLIMITED, mode="ingest")
+        held = compress(history, budget=methods.UNLIMITED, mode="ingest").tokens_before
+        budget = held + OVERHEAD * len(result) + total(result[:1]) + int(total(result[1:]) / RATIO)
         times.add(what, partial(compress, more, budget=budget, mode="ingest"), more, name)
 
     for run in range(runs + 1):

@@ -103,12 +103,14 @@ def test_sighup_reloads_and_a_broken_file_changes_nothing(tmp_path: Path, worker
     key, entry = new_key("search")
     file, config = tmp_path / "keys", tmp_path / "settings.json"
     write(file, entry)
-    given = {"keys": str(file), "store": str(tmp_path / "s.db"), "workers": workers, "requests_per_minute": 0}
+    given = {"keys": str(file), "store": str(tmp_path / "s.db"), "requests_per_minute": 0}
     secret = new_encryption_key()
     with Slow(0.3) as upstream:
         given |= {"upstream": upstream.url}
         config.write_text(json.dumps(given))
-        with Running(tmp_path, "--config", str(config), COMPRESSOR_ENCRYPTION_KEYS=secret) as service:
+        with Running(
+            tmp_path, "--config", str(config), "--workers", str(workers), COMPRESSOR_ENCRYPTION_KEYS=secret
+        ) as service:
             wait_for(lambda: service.events().count("Application startup complete.") == workers, 60)
             lines = service.streams({"x-compressor-key": key})
             next(lines)
@@ -144,9 +146,9 @@ def test_a_setting_that_was_not_reloaded_does_not_differ_between_workers(tmp_pat
     key, entry = new_key("search")
     file, config = tmp_path / "keys", tmp_path / "settings.json"
     write(file, entry)
-    given = {"keys": str(file), "store": str(tmp_path / "s.db"), "workers": 2, "max_body_bytes": 1_000}
+    given = {"keys": str(file), "store": str(tmp_path / "s.db"), "max_body_bytes": 1_000}
     config.write_text(json.dumps(given))
-    with Running(tmp_path, "--config", str(config)) as service:
+    with Running(tmp_path, "--config", str(config), "--workers", "2") as service:
         wait_for(lambda: service.events().count("Application startup complete.") == 2, 60)
         config.write_text(json.dumps({**given, "max_body_bytes": 100_000}))  # only a restart can change it
         wait_for(lambda: any("restart" in w["event"] for w in service.log_lines("warning")), 2)
