@@ -378,14 +378,14 @@ def test_waits_and_the_queue_are_counted() -> None:
         run.wait()
         futures.append(pool.submit(lane.map, [10, 8]))
         until(lambda: lane.stats().waiting_tokens == 18)
-        time.sleep(0.02)
+        time.sleep(0.2)
         run.go.release(2)
         for future in futures:
             future.result()
     stats = lane.stats()
     assert (stats.batches, stats.items, stats.tokens, stats.waiting_items) == (2, 3, 28, 0)
     assert stats.padding == pytest.approx(2 / 30)
-    assert stats.wait_p50 < 0.02 <= lane._waits[1]
+    assert stats.wait_p50 < 0.2 <= lane._waits[1]
 
 
 # -- deadlines
