@@ -49,8 +49,8 @@ def find_round_start(turns: Sequence[Turn], position: int) -> int:
         position: The newest position to return.
 
     Returns:
-        A position up to `position`; 0 if there is none nearby. The groups of the turns before it and from it on are
-        together those of `group_tool_rounds`, in order.
+        The position, or 0 if there is none nearby. The groups of the turns before it, and then those of the turns from
+        it on, are the groups that `group_tool_rounds` makes of all turns.
     """
     for start in range(position, max(0, position - MAX_LOOKED_BACK), -1):
         is_first = start == len(turns) or not _continues(turns[start], turns[start - 1], False)

@@ -8,13 +8,11 @@ import os
 
 from cpython.unicode cimport Py_UNICODE_TODECIMAL
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from libc.string cimport memcpy
 from libcpp.algorithm cimport upper_bound
 from libcpp.vector cimport vector
 
+from compressor.native.byte_hash cimport factor, hash_bytes
 from compressor.native.characters cimport Place, Text, char_at, is_digit, line_end, text_of
-
-cdef uint64_t FACTOR = 0x9E3779B97F4A7C15  # 2**64 / golden ratio: its multiples spread over all bits
 
 cdef enum:
     GRAM = 4  # lines
@@ -199,7 +197,7 @@ cdef class NativeLineIndex:
                             text,
                             self.offsets[i] + head_size(style, number.value + i - first),
                             self.offsets[i + 1] - 1,
-                            self.seed + code_of(style) * FACTOR,
+                            self.seed + code_of(style) * factor(),
                         )
                     )
                     i += 1
@@ -232,34 +230,23 @@ cdef class NativeLineIndex:
         cdef Place i, size = end - start
         cdef bint is_narrow = True
         if text.kind == 1:
-            return hash_bytes(<const uint8_t*>text.data + start, size, seed)
+            return mixed_hash(<const uint8_t*>text.data + start, size, seed)
         for i in range(start, end):
             is_narrow &= char_at(text, i) < 256
         if is_narrow:
             self.bytes.resize(size + 1)
             for i in range(size):
                 self.bytes[i] = <uint8_t>char_at(text, start + i)
-            return hash_bytes(self.bytes.data(), size, seed)
+            return mixed_hash(self.bytes.data(), size, seed)
         self.wide.resize(size + 1)
         for i in range(size):
             self.wide[i] = char_at(text, start + i)
-        return hash_bytes(<const uint8_t*>self.wide.data(), 4 * size, ~seed)
+        return mixed_hash(<const uint8_t*>self.wide.data(), 4 * size, ~seed)
 
 
-cdef uint64_t hash_bytes(const uint8_t* bytes, size_t size, uint64_t seed) noexcept:
-    """Hashes eight bytes at a time."""
-    cdef uint64_t out = seed ^ size, part
-    while size >= 8:
-        memcpy(&part, bytes, 8)
-        out = (out ^ part) * FACTOR
-        out ^= out >> 32
-        bytes += 8
-        size -= 8
-    part = 0
-    memcpy(&part, bytes, size)
-    out = (out ^ part) * FACTOR
-    out ^= out >> 29
-    out *= FACTOR
+cdef inline uint64_t mixed_hash(const uint8_t* bytes, size_t size, uint64_t seed) noexcept:
+    """A hash of which all bits are good."""
+    cdef uint64_t out = hash_bytes(bytes, size, seed)
     return out ^ out >> 32
 
 
@@ -268,8 +255,8 @@ cdef inline uint64_t gram_at(const uint64_t* lines) noexcept:
     cdef uint64_t out = lines[0]
     cdef int i
     for i in range(1, GRAM):
-        out = (out ^ out >> 31) * FACTOR + lines[i]
-    out = (out ^ out >> 31) * FACTOR
+        out = (out ^ out >> 31) * factor() + lines[i]
+    out = (out ^ out >> 31) * factor()
     return out | 1
 
 

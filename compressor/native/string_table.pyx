@@ -4,10 +4,11 @@ import os
 
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcmp
 from libcpp.vector cimport vector
 
-cdef uint64_t FACTOR = 0x9E3779B97F4A7C15  # 2**64 / golden ratio: its multiples spread over all bits
+from compressor.native.byte_hash cimport hash_bytes
+
 cdef size_t FIRST_SLOTS = 1 << 10
 
 
@@ -23,22 +24,7 @@ cdef class StringTable:
         return <Py_ssize_t>self.ends.size()
 
     cdef uint32_t hash_of(self, const uint8_t* word, size_t size) noexcept:
-        """Hashes eight bytes at a time."""
-        cdef uint64_t out = self.seed ^ size, part
-        cdef size_t i
-        while size >= 8:
-            memcpy(&part, word, 8)
-            out = (out ^ part) * FACTOR
-            out ^= out >> 32
-            word += 8
-            size -= 8
-        part = 0
-        for i in range(size):
-            part |= <uint64_t>word[i] << (8 * i)
-        out = (out ^ part) * FACTOR
-        out ^= out >> 29
-        out *= FACTOR
-        return <uint32_t>(out >> 32)
+        return <uint32_t>(hash_bytes(word, size, self.seed) >> 32)
 
     cdef int32_t find(self, const uint8_t* word, size_t size, uint32_t hashed) noexcept:
         """Returns the number of a string, or -1."""

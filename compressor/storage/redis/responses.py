@@ -95,7 +95,7 @@ def _run_on_all(client: Any, pattern: bytes, command: str, *args: int) -> list[A
 def _scan(client: Any, pattern: bytes) -> list[bytes]:
     names: set[bytes] = set()  # because SCAN may return a key twice
     for name in client.scan_iter(match=pattern, count=_STEP):
-        if not isinstance(name, bytes):  # seen at once, or what is no Redis could go on forever
+        if not isinstance(name, bytes):  # raise at once: a server that is no Redis may never stop answering
             raise TypeError(f"got {name!r:.80} for a key")
         names.add(name)
     return list(names)
