@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, get_args
 from compressor.context.budget import Budget
 from compressor.context.results import DocumentsResult, Result, TextResult
 from compressor.errors import CompressorError, ContextError
+from compressor.images.policy import ImagePolicy, check_image_policy
 from compressor.pipeline.arguments import check_list, check_model, check_query, parse_ref
 from compressor.pipeline.async_twin import make_async_twin
 from compressor.pipeline.documents import compress_documents, compress_text
@@ -82,6 +83,7 @@ class Compressor:
         device: str | None = None,
         prune_words: bool | WordPruner = False,
         cache: bool = False,
+        images: bool | ImagePolicy = True,
     ) -> None:
         """Makes a compressor. Models are loaded and the store is opened on first use.
 
@@ -96,6 +98,8 @@ class Compressor:
                 documents. A `WordPruner` says how many. Placeholders then read `[…words cut ref …]`.
             cache: Whether to keep results in the store, so that an equal request is not computed again. Only for a
                 scorer that has an `identity`, and for messages that are plain JSON.
+            images: What may be done with images: an `ImagePolicy`, True for the defaults, or False to let each stay or
+                go as it is. All but the exact repeats needs Pillow: `pip install 'agentic-compressor[images]'`.
 
         Raises:
             CompressorError: The scorer is unknown or not a scorer.
@@ -105,7 +109,8 @@ class Compressor:
         """
         parse_device(device)
         words = WordPruner() if prune_words is True else prune_words or None
-        self._engine = Engine(make_scorer(scorer, device, self._open_store), words, store)
+        policy = check_image_policy(images)
+        self._engine = Engine(make_scorer(scorer, device, self._open_store), words, store, policy)
         self.cache = ResultCache(self._engine) if cache else None
 
     def __repr__(self) -> str:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from compressor.context.blocks import Block, Priority
+from compressor.context.image_edits import parse_picture_edit
+from compressor.context.model import Image
 from compressor.context.refs import compute_ref
-from compressor.context.results import BlockReport, Dropped, ToolSize
+from compressor.context.results import Action, BlockReport, Dropped, ToolSize
 from compressor.pipeline.block_edit import BlockEdit
 from compressor.pipeline.budget_selector import BudgetSelector
 from compressor.pipeline.working_context import WorkingContext
@@ -36,6 +39,9 @@ def dropped_spans(edit: BlockEdit, selector: BudgetSelector | None) -> list[Drop
     block = edit.block
     if selector is None or not edit.is_lossy:
         return []
+    if block.slot.image is not None:
+        score = next((found[3] for found in selector.explain(edit)), 0.0)
+        return [Dropped(block.number, block.slot.message, block.kind, (0, 0), edit.reason, score, edit.ref)]
     dropped = [
         (span, reason, score)
         for first, last, reason, score in selector.explain(edit)
@@ -58,7 +64,7 @@ def dropped_spans(edit: BlockEdit, selector: BudgetSelector | None) -> list[Drop
 
 
 def block_report(edit: BlockEdit) -> BlockReport:
-    """Returns the report of one edited block."""
+    """Returns the report of one edited block of text."""
     block = edit.block
     return BlockReport(
         block=block.number,
@@ -79,6 +85,11 @@ def block_report(edit: BlockEdit) -> BlockReport:
 def list_dropped(working: WorkingContext, selector: BudgetSelector | None) -> list[Dropped]:
     """Returns every stretch that is not in the output, in the order of the context."""
     dropped = [span for edit in working.block_edits for span in dropped_spans(edit, selector)]
+    gone = {edit.block.number for edit in working.block_edits if edit.action == "dropped"}
+    for block in working.blocks if working.images.edits else ():
+        key = block.slot.message, block.slot.path
+        if (ref := working.images.refs.get(key)) and block.number not in gone and key[0] not in working.evicted:
+            dropped.append(Dropped(block.number, key[0], block.kind, (0, 0), working.images.reasons[key], 0.0, ref))
     for block in working.blocks:
         if block.slot.message in working.evicted and block.text:
             ref = compute_ref(block.text)
@@ -91,7 +102,14 @@ def list_dropped(working: WorkingContext, selector: BudgetSelector | None) -> li
 def list_blocks(working: WorkingContext) -> list[BlockReport]:
     """Returns a report of every block, in the order of the context."""
     edits = {edit.block.number: edit for edit in working.block_edits}
-    return [block_report(edits[b.number]) if b.number in edits else _untouched(working, b) for b in working.blocks]
+    return [
+        _image_report(working, b, edits.get(b.number))
+        if b.slot.image is not None
+        else block_report(edits[b.number])
+        if b.number in edits
+        else _untouched(working, b)
+        for b in working.blocks
+    ]
 
 
 def list_tool_sizes(working: WorkingContext) -> list[ToolSize]:
@@ -110,10 +128,31 @@ def list_tool_sizes(working: WorkingContext) -> list[ToolSize]:
     return [*sums.values()]
 
 
+def _image_report(working: WorkingContext, block: Block, edit: BlockEdit | None) -> BlockReport:
+    """Returns the report of an image, with its size in place of a text."""
+    report = _untouched(working, block)
+    image, key = block.slot.image or Image(), (block.slot.message, block.slot.path)
+    shown = f"image {image.width} × {image.height}" if image.width else "image"
+    if report.action == "dropped":
+        return replace(report, before=shown)
+    text, ref = working.images.edits.get(key, ""), working.images.refs.get(key)
+    reason = working.images.reasons.get(key, "")
+    if edit is not None and edit.action == "dropped":
+        text, ref, reason = edit.text, edit.ref, edit.reason
+    if not text:
+        return replace(report, before=shown, after=shown)
+    picture = parse_picture_edit(text)
+    after = text if picture is None else f"{picture.note} image {picture.width} × {picture.height}".strip()
+    action: Action = "dropped" if picture is None else "excerpt"
+    tokens = working.counter.count_edit(block.slot, text)
+    return replace(
+        report, action=action, before=shown, after=after, tokens_after=tokens, reason=reason, layout="image", ref=ref
+    )
+
+
 def _untouched(working: WorkingContext, block: Block) -> BlockReport:
     """Returns the report of a block that was not edited, or whose message was left out whole."""
-    image = block.slot.image
-    before = working.counter.count(block.text) if image is None else working.counter.count_image(image)
+    before = working.counter.count_slot(replace(block.slot, text=block.text))
     evicted = block.slot.message in working.evicted
     return BlockReport(
         block=block.number,

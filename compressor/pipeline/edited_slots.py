@@ -22,7 +22,11 @@ class EditedSlots:
     """
 
     def __init__(
-        self, edits: Sequence[BlockEdit], blocks: Mapping[Key, Sequence[Block]], counter: TokenCounter
+        self,
+        edits: Sequence[BlockEdit],
+        blocks: Mapping[Key, Sequence[Block]],
+        counter: TokenCounter,
+        image_edits: Mapping[Key, str],
     ) -> None:
         """Starts with untouched slots; `refresh` finds what the edits have changed already.
 
@@ -30,8 +34,10 @@ class EditedSlots:
             edits: The edits.
             blocks: The blocks of each slot, in order.
             counter: Counts tokens as the target model does.
+            image_edits: What images have become, unless their blocks are dropped.
         """
         self._edits = edits
+        self._image_edits = image_edits
         self._blocks = blocks
         self._counter = counter
         self._keys: list[Key] = [(edit.block.slot.message, edit.block.slot.path) for edit in edits]
@@ -51,6 +57,12 @@ class EditedSlots:
         self._texts: dict[Key, str | None] = {}  # of slots that changed, None until the text is needed
         self.changes: dict[Key, int] = dict.fromkeys(self._slot_edits, 0)
         self.total = 0
+        for key, text in image_edits.items():
+            if key not in self.changes:
+                self._message_keys.setdefault(key[0], []).append(key)
+                self.changes[key] = 0
+            slot = blocks[key][0].slot
+            self._set_change(key, counter.count_edit(slot, text) - counter.count_slot(slot))
 
     def refresh(self) -> bool:
         """Counts the slots whose edits have changed, and returns whether there are any."""
@@ -80,17 +92,23 @@ class EditedSlots:
     def changed_text(self, key: Key) -> str | None:
         """Returns the text of a slot if it is not the one it came with, else None."""
         if key not in self._texts:
-            return None
+            return self._image_edits.get(key)
         text = self._text(key)
+        if key in self._image_edits and not self._is_dropped(key):
+            return self._image_edits[key]
         return None if text == self._blocks[key][0].slot.text else text
 
     def _change(self, key: Key, tokens: int) -> int:
         slot = self._blocks[key][0].slot
         if slot.image is None:
             return tokens - self._counter.count(slot.text)
-        if all(edit.action != "dropped" for edit in self._slot_edits[key].values()):
-            return 0
+        if not self._is_dropped(key):
+            known = self._image_edits.get(key)
+            tokens = self._counter.count_slot(slot) if known is None else self._counter.count_edit(slot, known)
         return tokens - self._counter.count_image(slot.image)
+
+    def _is_dropped(self, key: Key) -> bool:
+        return any(edit.action == "dropped" for edit in self._slot_edits[key].values())
 
     def _set_change(self, key: Key, change: int) -> None:
         self.total += change - self.changes[key]

@@ -9,6 +9,7 @@ import os
 from typing import Any, Protocol
 
 from compressor.errors import CompressorError, StoreError
+from compressor.images.policy import ImagePolicy
 from compressor.pipeline.word_pruner import WordPruner
 from compressor.scoring.base import Scorer
 from compressor.storage import open_store
@@ -21,6 +22,7 @@ class Engine:
     Attributes:
         scorer: Scores the units of every text.
         word_pruner: Chooses words to leave out of kept sentences, or None to leave sentences whole.
+        images: What may be done with images, or None.
         store: Keeps the originals behind refs. It touches no file or server before its first use.
     """
 
@@ -29,6 +31,7 @@ class Engine:
         scorer: Scorer,
         word_pruner: WordPruner | None = None,
         store: str | os.PathLike[str] | BlobStore | None = None,
+        images: ImagePolicy | None = None,
     ) -> None:
         """Makes an engine.
 
@@ -36,6 +39,7 @@ class Engine:
             scorer: An object with the `Scorer` protocol.
             word_pruner: Chooses words to leave out of kept sentences, or None.
             store: A `BlobStore`, or the name or path of one, as for `Compressor`.
+            images: What may be done with images, or None to let them stay or go as they are.
 
         Raises:
             CompressorError: `scorer` is not a scorer.
@@ -50,6 +54,7 @@ class Engine:
             raise StoreError(f"store must be a name, a path or a BlobStore, not {type(store).__name__}")
         self.scorer = scorer
         self.word_pruner = word_pruner
+        self.images = images
         self.store: BlobStore = open_store(store)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Engine:

@@ -30,6 +30,7 @@ from compressor.pipeline.conversation_order import ConversationOrder
 from compressor.pipeline.earlier_excerpt import text_finder
 from compressor.pipeline.edited_slots import Key
 from compressor.pipeline.engine import Engine
+from compressor.pipeline.image_plan import NO_IMAGES, ImagePlan
 from compressor.pipeline.output_validation import validate
 from compressor.pipeline.working_context import WorkingContext
 from compressor.scoring.query import MAX_PART_CHARS, build_query
@@ -185,12 +186,15 @@ class MessageCompression:
             text_finder(self.store),
             join_messages,
             lambda: self._blocks(0)[: totals.outline(first).slots] if first else [],
+            self._plan_images(blocks, before - budget),
         )
         working.unlock_priority(Priority.ASSISTANT)
         selector = None
         tool_results = [b for b in blocks if b.kind == "tool_result"]
         earlier = totals.result_texts(first)
-        if not compress_losslessly(working.block_edits, working.count_tokens, budget, tool_results, earlier):
+        if working.count_tokens() > budget and not compress_losslessly(
+            working.block_edits, working.count_tokens, budget, tool_results, earlier
+        ):
             selector = self._select(working, budget)
         self.warnings += validate(working.block_edits, working.count_tokens, budget)
         working.settle()
@@ -214,6 +218,17 @@ class MessageCompression:
             turns,
             self.pinned_slots,
         )
+
+    def _plan_images(self, blocks: list[Block], excess: int) -> ImagePlan:
+        """Decides what becomes of the images, if there are any: a context of texts alone does not load the code."""
+        policy = self.engine.images
+        if policy is None or not any(block.kind == "image" and block.priority < Priority.PINNED for block in blocks):
+            return NO_IMAGES
+        from compressor.pipeline.image_planner import plan_images
+
+        plan = plan_images(self.context, blocks, self.counter, excess, policy)
+        self.warnings += plan.warnings
+        return plan
 
     def _find_examples(self, message: int, text: str) -> Spans:
         """Returns the lists of examples in a system prompt. What users write is never taken for examples."""
@@ -308,7 +323,12 @@ class MessageCompression:
         """Renders the result and parses it anew, which proves its format, its call pairs and its token count."""
         self.edits = working.edits()
         self.removed = frozenset(working.left_out)
-        messages = self.dialect.render(self.context, self.edits, tuple(sorted(self.removed)))
+        edits = self.edits
+        if working.images.edits:
+            from compressor.images.drawing import draw_edits
+
+            edits = draw_edits(self.context, edits)
+        messages = self.dialect.render(self.context, edits, tuple(sorted(self.removed)))
         after = self._count_rendered(messages, working.before)
         if after > budget:
             raise BudgetTooSmallError(budget, after, "the rendered context is larger than planned")
@@ -348,6 +368,7 @@ class MessageCompression:
     def _store_originals(self, working: WorkingContext, messages: list[Any]) -> tuple[str, ...]:
         """Stores what the result needs and returns the keys."""
         originals = originals_of(working.block_edits) | {run.ref: run.text for run in working.runs}
+        originals |= working.images.originals
         for block in working.blocks if working.evicted else ():
             if block.slot.message in working.evicted and block.text:
                 originals[compute_ref(block.text)] = block.text

@@ -221,7 +221,16 @@ class ResultCache:
         file = file_digest(counter.file) if counter.file else "-"
         if not file:
             return None
-        front = [FORMAT_VERSION, __version__, kind, self._scorer, repr(words), counter.name, file]
+        front = [
+            FORMAT_VERSION,
+            __version__,
+            kind,
+            self._scorer,
+            repr(words),
+            repr(self._engine.images),
+            counter.name,
+            file,
+        ]
         digest = hashlib.blake2b(json.dumps(front).encode() + b"\n", digest_size=32)
         digest.update(encoded)
         return _Request(f"cache:{FORMAT_VERSION}:{digest.hexdigest()}", compute, content, options, encoded)

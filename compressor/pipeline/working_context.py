@@ -16,6 +16,7 @@ from compressor.context.tool_rounds import group_tool_rounds
 from compressor.pipeline.block_edit import BlockEdit
 from compressor.pipeline.earlier_excerpt import CuttableText, FindText, is_own_run, open_text
 from compressor.pipeline.edited_slots import EditedSlots, Key
+from compressor.pipeline.image_plan import NO_IMAGES, ImagePlan
 from compressor.pipeline.message_runs import MessageRun, find_removable_messages, join_runs
 from compressor.text.layout_cache import single_unit_layout
 from compressor.tokens import TokenCounter
@@ -50,6 +51,7 @@ class WorkingContext:
         block_edits: The edits of the blocks whose priority is unlocked, in order.
         evicted: Indices of the messages that are left out whole, without a placeholder of their own.
         removable: Indices of the messages that may leave in a run, whose blocks all may be edited.
+        images: What becomes of the images.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class WorkingContext:
         find_text: FindText = lambda ref: None,
         join_messages: bool = True,
         blocks_in_front: Callable[[], list[Block]] = list,
+        images: ImagePlan = NO_IMAGES,
     ) -> None:
         """Starts with the untouched context.
 
@@ -72,6 +75,7 @@ class WorkingContext:
             find_text: Returns the text behind a ref of ours.
             join_messages: Whether neighbouring messages that are dropped share one placeholder.
             blocks_in_front: Makes the blocks before those given, which all are pinned. They are seldom needed.
+            images: What becomes of the images.
         """
         self.context = context
         self._blocks = blocks
@@ -81,6 +85,7 @@ class WorkingContext:
         self.block_edits: list[BlockEdit] = []
         self.evicted: set[int] = set()
         self.removable: set[int] = set()
+        self.images = images
         self._find_text = find_text
         self._slots: dict[Key, list[Block]] = defaultdict(list)
         for block in blocks:
@@ -108,7 +113,7 @@ class WorkingContext:
         fresh = [b for b in self._blocks if b.priority <= priority and b.number not in known]
         locked = {b.slot.message for b in self._blocks if b.priority > priority}
         for block, tokens in zip(fresh, self.counter.count_many([b.text for b in fresh]), strict=True):
-            block.tokens = tokens if block.slot.image is None else self.counter.count_image(block.slot.image)
+            block.tokens = tokens if block.slot.image is None else self._image_tokens(block.slot)
             in_run = block.slot.message in self._single_texts and block.slot.message not in locked
             if in_run or block.tokens > (min_tokens if block.example < 0 else 0):
                 text = self._open(block, in_run)
@@ -129,7 +134,8 @@ class WorkingContext:
 
     def _open(self, block: Block, in_run: bool) -> CuttableText:
         if block.slot.image is not None:
-            return CuttableText(single_unit_layout(block.text), self._image_source(block.slot))
+            words = self.images.words.get((block.slot.message, block.slot.path), block.text)
+            return CuttableText(single_unit_layout(words), self._image_source(block.slot))
         if in_run and block.tokens <= MAX_WHOLE_MESSAGE_TOKENS and block.text == block.slot.text:
             layout = single_unit_layout(block.text)
             is_run = is_own_run(block.text, self._find_text)
@@ -140,8 +146,12 @@ class WorkingContext:
         self.block_edits = sorted(edits, key=lambda edit: edit.block.number)
         self._example_edits = [edit for edit in self.block_edits if edit.block.example >= 0]
         self._removable_edits = [edit for edit in self.block_edits if edit.block.slot.message in self.removable]
-        self._edited = EditedSlots(self.block_edits, self._slots, self.counter)
+        self._edited = EditedSlots(self.block_edits, self._slots, self.counter, self.images.edits)
         self._outcome: _Outcome | None = None
+
+    def _image_tokens(self, slot: TextSlot) -> int:
+        edit = self.images.edits.get((slot.message, slot.path))
+        return self.counter.count_slot(slot) if edit is None else self.counter.count_edit(slot, edit)
 
     def _image_source(self, slot: TextSlot) -> str:
         return part_json(self.context.messages[slot.message], slot.path)

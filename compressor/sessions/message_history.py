@@ -23,7 +23,7 @@ from compressor.sessions.context_tools import CONTEXT_TOOL_NAMES
 from compressor.sessions.earlier_results import EarlierResults
 from compressor.sessions.runtime import Edits, ParsedHistory, SessionRuntime
 from compressor.sessions.state import MessageRecord, SessionState
-from compressor.sessions.tool_result_ingest import ingest_tool_results, is_duplicate_note
+from compressor.sessions.tool_result_ingest import ingest_tool_results, refers_to_other
 from compressor.sessions.usage_notes import ToolUse
 
 _TOKENS, _RAW_TOKENS, _IS_STRIPPED = attrgetter("tokens"), attrgetter("raw_tokens"), attrgetter("reasoning_stripped")
@@ -177,6 +177,33 @@ class MessageHistory:
             for i in members:
                 if deduplicate and not entries[i].edits and turns[i].result_call_ids:
                     earlier.update(self._earlier.of_message(turns[i], entries[i], self.messages[i]))
+        if edit and self.runtime.policy.ingest and self.runtime.engine.images is not None:
+            self._ingest_images(first, deduplicate)
+
+    def _ingest_images(self, first: int, deduplicate: bool) -> None:
+        """Makes the images of new results cheaper, and lets stale screenshots leave.
+
+        Args:
+            first: The position of the first new message.
+            deduplicate: Replace an image that resembles one in the view by a note.
+        """
+        context, lead, entries = self._parsed(), len(self.front), self.state.records
+        turns = context.turns[lead:]
+        new = [i for i in range(first, len(turns)) if any(slot.image is not None for slot in turns[i].slots)]
+        if not new:
+            return
+        from compressor.sessions.session_images import SessionImages
+
+        images = SessionImages(self.runtime, context, lead, entries, deduplicate)
+        results = {i for i in new if turns[i].result_call_ids and entries[i].ingested and not entries[i].pinned}
+        for i, own in images.ingest(results).items():
+            self._edit(i, turns[i], {**entries[i].edits, **own})
+        for i, own in (images.drop_stale() if deduplicate else {}).items():
+            unchanged = self.head_tokens() + sum(entry.tokens for entry in entries[:i])
+            counters = self.state.counters
+            known = counters.actual_last if counters.unchanged_tokens < 0 else counters.unchanged_tokens
+            counters.unchanged_tokens = min(known, unchanged)
+            self._edit(i, turns[i], {**entries[i].edits, **own})
 
     def _note_tool_use(self, turn: Turn, entry: MessageRecord) -> None:
         slots = [slot for slot in turn.slots if slot.kind == "tool_result"]
@@ -208,7 +235,7 @@ class MessageHistory:
         Returns:
             The old records of these messages, by position.
         """
-        noted = {i: e for i, e in enumerate(self.state.records) if any(map(is_duplicate_note, e.edits.values()))}
+        noted = {i: e for i, e in enumerate(self.state.records) if any(map(refers_to_other, e.edits.values()))}
         for i, entry in noted.items():
             self.state.records[i] = replace(entry, edits={}, ingested=False, tokens=entry.raw_tokens)
         self.ingest_new_results(deduplicate=False)
@@ -296,7 +323,7 @@ class MessageHistory:
         if new:
             read = self._read()
             paths = {(lead + i, path): text for i, own in new.items() for path, text in own.items()}
-            messages = read.dialect.render(read.context, paths)
+            messages = read.dialect.render(read.context, self.runtime.draw(read.context, paths))
         for i, shown in done.items():
             messages[lead + i] = shown
         self._render_cache = {

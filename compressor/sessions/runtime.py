@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from compressor.context.blocks import SlotSpanFinder
 from compressor.context.formats import MessageFormat, detect_format
 from compressor.context.formats.known_history import read_changed, read_context
+from compressor.context.image_edits import parse_picture_edit
 from compressor.context.model import Context, Path, TextSlot, Turn
 from compressor.errors import CompressorError, ContextError
 from compressor.pipeline.engine import Engine
@@ -132,7 +133,20 @@ class SessionRuntime:
     def render(self, messages: Sequence[Any], edits: Mapping[int, Edits]) -> list[Any]:
         """Returns the messages with edits applied by index. Messages without edits stay the same objects."""
         dialect, context = self._parse_history(messages)
-        return dialect.render(context, {(i, path): text for i, own in edits.items() for path, text in own.items()})
+        paths = {(i, path): text for i, own in edits.items() for path, text in own.items()}
+        return dialect.render(context, self.draw(context, paths))
+
+    def draw(self, context: Context, edits: Mapping[tuple[int, Path], str]) -> Mapping[tuple[int, Path], str]:
+        """Returns the edits with the pictures that they describe. An image that cannot be drawn stays as it was."""
+        if not any(map(parse_picture_edit, edits.values())):
+            return edits
+        from compressor.images.drawing import draw_edits
+
+        try:
+            return draw_edits(context, edits)
+        except CompressorError as error:
+            self.warn(f"images are sent as they were: {error}")
+            return {key: text for key, text in edits.items() if parse_picture_edit(text) is None}
 
     def tokens(self, turn: Turn, context: Context) -> int:
         """Counts the tokens of one message."""
@@ -140,12 +154,13 @@ class SessionRuntime:
 
     def slot_tokens(self, slot: TextSlot) -> int:
         """Counts the tokens of one text or image."""
-        return self.counter.count(slot.text) if slot.image is None else self.counter.count_image(slot.image)
+        return self.counter.count_slot(slot)
 
     def edited_tokens(self, tokens: int, turn: Turn, edits: Edits) -> int:
         """Returns the tokens of a message of `tokens` after `edits`."""
         changed = (slot for slot in turn.slots if slot.path in edits)
-        return tokens + sum(self.counter.count(edits[slot.path]) - self.slot_tokens(slot) for slot in changed)
+        count_edit = self.counter.count_edit
+        return tokens + sum(count_edit(slot, edits[slot.path]) - self.slot_tokens(slot) for slot in changed)
 
     def head_tokens(self, head: Sequence[Any]) -> int:
         """Counts a request that has only these messages, with the tool schemas and the tokens that start the reply."""

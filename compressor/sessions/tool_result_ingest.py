@@ -7,10 +7,12 @@ expanded stays whole. No later step changes this decision before a compaction.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from compressor.context.formats.json_values import part_json
+from compressor.context.image_edits import edit_note
 from compressor.context.model import TextSlot, Turn
 from compressor.context.refs import compute_ref, format_placeholder
 from compressor.errors import BudgetTooSmallError
@@ -30,9 +32,15 @@ _DUPLICATE_NOTE = "[the same text as "
 _DUPLICATE_IMAGE = "[the same image as in "
 
 
-def is_duplicate_note(text: str) -> bool:
-    """Returns whether a text is a note that stands for another result in the view."""
-    return text.startswith((_DUPLICATE_NOTE, _DUPLICATE_IMAGE))
+#: What the note about an image begins with that resembles another one in the view, whose number follows.
+IMAGE_REFERENCE = r"\[image \d+: (?:as|the same as) image "
+_IMAGE_REFERENCE = re.compile(IMAGE_REFERENCE)
+
+
+def refers_to_other(text: str) -> bool:
+    """Returns whether an edit is a note that stands for another result in the view, or says what differs from it."""
+    note = edit_note(text)
+    return note.startswith((_DUPLICATE_NOTE, _DUPLICATE_IMAGE)) or _IMAGE_REFERENCE.match(note) is not None
 
 
 def ingest_tool_results(

@@ -13,14 +13,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from compressor.context.model import Context, Image, Turn
+from compressor.context.image_edits import parse_picture_edit
+from compressor.context.model import Context, Image, TextSlot, Turn
 from compressor.context.running_totals import totals_of
 from compressor.tokens.base import Offsets, Spans, Tokenizer
 from compressor.tokens.image_tokens import image_formula
@@ -140,6 +142,18 @@ class TokenCounter:
     def count_image(self, image: Image) -> int:
         """Returns the tokens of one image by the provider's formula; for an unknown size the most it can cost."""
         return self._image(image)
+
+    def count_slot(self, slot: TextSlot) -> int:
+        """Returns the tokens of one text or image."""
+        return self.count(slot.text) if slot.image is None else self.count_image(slot.image)
+
+    def count_edit(self, slot: TextSlot, text: str) -> int:
+        """Returns the tokens of one slot with an edit; see `compressor.context.image_edits` for those of images."""
+        edit = parse_picture_edit(text) if slot.image is not None else None
+        if edit is None:
+            return self.count(text)
+        picture = replace(cast(Image, slot.image), width=edit.width, height=edit.height)
+        return self.count_image(picture) + (self.count(edit.note) if edit.note else 0)
 
     def count_tools(self, tools: Sequence[Any] | None) -> int:
         """Returns the tokens of the tool schemas, in any provider's form; 0 for none."""

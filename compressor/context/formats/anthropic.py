@@ -21,8 +21,9 @@ from compressor.context.formats.content_parts import (
     part_types,
     read_content,
 )
-from compressor.context.formats.json_values import dump_arguments, render, to_plain_dict, write_parts
+from compressor.context.formats.json_values import dump_arguments, render, to_plain_dict
 from compressor.context.formats.parsing import EndCheck, MessageReader, parse_turns
+from compressor.context.formats.slot_values import write_parts
 from compressor.context.formats.tool_call_pairing import ToolCallPairing
 from compressor.context.formats.turn_builder import PartLabel, TurnBuilder
 from compressor.context.model import Context, Path, Role, Turn

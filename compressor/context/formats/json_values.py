@@ -10,9 +10,6 @@ from compressor.context.formats.base import Edits
 from compressor.context.model import Context, Path, TextSlot
 from compressor.errors import ContextError
 
-#: Keys that mark where a cached prefix ends. They must stay when an image becomes a text.
-_CACHE_KEYS = ("cache_control", "prompt_cache_breakpoint")
-
 
 def to_plain_dict(value: Any) -> dict[str, Any] | None:
     """Returns a value as a dict, or None if it is not an object.
@@ -79,13 +76,14 @@ def load_arguments(text: str, index: int) -> dict[str, Any]:
     return value
 
 
-def _value_at(root: Any, path: Path) -> Any:
+def value_at(root: Any, path: Path) -> Any:
+    """Returns what stands at a path."""
     for key in path:
-        root = _as_container(root)[key]
+        root = as_container(root)[key]
     return root
 
 
-def _as_container(node: Any) -> Any:
+def as_container(node: Any) -> Any:
     """Makes a value indexable: models become dicts."""
     return node if isinstance(node, (dict, list, tuple)) else to_plain_dict(node)
 
@@ -98,47 +96,37 @@ def part_json(message: Any, path: Sequence[str | int]) -> str:
     return json.dumps(part, ensure_ascii=False, default=str)
 
 
-def slot_value(slot: TextSlot, root: Any, text: str, text_type: str) -> Any:
-    """Returns the value to put at a slot's path so that the slot holds a text.
+class Parts(tuple[dict[str, Any], ...]):
+    """Several parts that take the place of one in a list."""
 
-    Args:
-        slot: The slot.
-        root: The message.
-        text: The new text.
-        text_type: The type of a text part in the message's format.
-
-    Returns:
-        A text part in place of an image, a dict where arguments are held as a dict, else the text itself.
-    """
-    if slot.kind == "image":
-        part = _as_container(_value_at(root, slot.path))
-        return {"type": text_type, "text": text} | {k: part[k] for k in _CACHE_KEYS if k in part}
-    if slot.kind == "tool_call" and not isinstance(_value_at(root, slot.path), str):
-        return load_arguments(text, slot.message)
-    return text
+    __slots__ = ()
 
 
 def set_paths(root: Any, values: Iterable[tuple[Path, Any]]) -> dict[str, Any]:
-    """Returns a copy of a message with new values at some paths; only the containers on these paths are copied."""
-    result = dict(_as_container(root))
+    """Returns a copy of a message with new values at some paths; only the containers on these paths are copied.
+
+    `Parts` are put into a list one by one.
+    """
+    result = dict(as_container(root))
     copies: dict[Path, Any] = {}
+    grown: set[Path] = set()
     for path, value in values:
         node: Any = result
         for depth in range(1, len(path)):
             prefix = path[:depth]
             child = copies.get(prefix)
             if child is None:
-                child = _as_container(node[prefix[-1]])
+                child = as_container(node[prefix[-1]])
                 child = dict(child) if isinstance(child, dict) else list(child)
                 node[prefix[-1]] = copies[prefix] = child
             node = child
         node[path[-1]] = value
+        if isinstance(value, Parts):
+            grown.add(path[:-1])
+    for path in grown:  # at the end, because it moves what stands behind
+        items = copies[path]
+        items[:] = [part for item in items for part in (item if isinstance(item, Parts) else (item,))]
     return result
-
-
-def write_parts(message: Any, changes: list[tuple[TextSlot, str]]) -> dict[str, Any]:
-    """Returns a copy of a message with new texts, with text parts as in OpenAI chat and Anthropic messages."""
-    return set_paths(message, [(slot.path, slot_value(slot, message, text, "text")) for slot, text in changes])
 
 
 def render(

@@ -19,11 +19,11 @@ from compressor.context.formats.json_values import (
     load_arguments,
     render,
     set_paths,
-    slot_value,
     to_plain_dict,
 )
 from compressor.context.formats.parsing import EndCheck, MessageReader, parse_turns
 from compressor.context.formats.reasoning_fields import read_reasoning_fields
+from compressor.context.formats.slot_values import slot_value
 from compressor.context.formats.tool_call_pairing import ToolCallPairing
 from compressor.context.formats.turn_builder import PartLabel, TurnBuilder
 from compressor.context.model import Context, Kind, Path, Role, TextSlot, Turn

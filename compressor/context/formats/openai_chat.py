@@ -16,10 +16,10 @@ from compressor.context.formats.json_values import (
     dump_arguments,
     render,
     to_plain_dict,
-    write_parts,
 )
 from compressor.context.formats.parsing import EndCheck, MessageReader, parse_turns
 from compressor.context.formats.reasoning_fields import read_reasoning_fields
+from compressor.context.formats.slot_values import write_parts
 from compressor.context.formats.tool_call_pairing import ToolCallPairing
 from compressor.context.formats.turn_builder import PartLabel, TurnBuilder
 from compressor.context.model import Context, Kind, Role, Turn

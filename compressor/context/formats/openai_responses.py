@@ -26,8 +26,9 @@ from compressor.context.formats.content_parts import (
     read_summary,
 )
 from compressor.context.formats.image_size import image_size
-from compressor.context.formats.json_values import render, set_paths, slot_value, to_plain_dict
+from compressor.context.formats.json_values import render, set_paths, to_plain_dict
 from compressor.context.formats.parsing import EndCheck, MessageReader, parse_turns
+from compressor.context.formats.slot_values import slot_value
 from compressor.context.formats.tool_call_pairing import ToolCallPairing
 from compressor.context.formats.turn_builder import PartLabel, TurnBuilder
 from compressor.context.model import Context, Image, Kind, Role, TextSlot, Turn

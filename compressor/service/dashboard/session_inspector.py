@@ -20,7 +20,7 @@ from compressor.service.dashboard import text_alignment
 from compressor.sessions import Policy, archive
 from compressor.sessions.evicted_rounds import HEADING
 from compressor.sessions.state import MessageRecord, SessionState
-from compressor.sessions.tool_result_ingest import is_duplicate_note
+from compressor.sessions.tool_result_ingest import refers_to_other
 from compressor.storage.base import BlobStore
 from compressor.tokens import get_counter
 
@@ -161,7 +161,7 @@ class SessionInspector:
         after = slot.text if entry is None else entry.edits.get(slot.path, slot.text)
         if entry is None or after == slot.text:
             return "kept", ""
-        if is_duplicate_note(after):
+        if refers_to_other(after):
             return "lossless", "the view already has the same text, as another result"
         if entry.holds_index and after.startswith(HEADING):
             what = "a summary and an index" if self.state.summary else "an index"

@@ -1,0 +1,77 @@
+"""Draws the pictures that edits of images describe: the rectangle of the image, at its size, as a `data:` URL."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+from compressor.caches import LruCache
+from compressor.context.formats.image_parts import image_base64
+from compressor.context.formats.json_values import value_at
+from compressor.context.image_edits import PictureEdit, drawn_edit, parse_picture_edit
+from compressor.context.model import Context, Path
+from compressor.context.refs import compute_ref
+
+MAX_CACHE_BYTES = 16 << 20
+_drawn: LruCache[tuple[str, PictureEdit], str] = LruCache(MAX_CACHE_BYTES, len)
+
+
+def draw_edits(context: Context, edits: Mapping[tuple[int, Path], str]) -> dict[tuple[int, Path], str]:
+    """Returns the edits with every picture drawn.
+
+    Args:
+        context: The messages with the images as they were.
+        edits: The edits of texts and images.
+
+    Raises:
+        ImageRefusedError: An image cannot be decoded any more.
+        MissingDependencyError: Pillow is not installed.
+    """
+    images = {
+        (turn.index, slot.path) for turn in context.turns for slot in turn.slots if slot.image is not None
+    }.intersection(edits)
+    out = dict(edits)
+    for key in images:
+        edit = parse_picture_edit(edits[key])
+        if edit is not None:
+            out[key] = drawn_edit(draw(image_part(context, key), edit), edit.note)
+    return out
+
+
+def image_part(context: Context, key: tuple[int, Path]) -> Any:
+    """Returns the image part of a slot."""
+    message = context.messages[key[0]]
+    if isinstance(message, Mapping):
+        return value_at(message, key[1])
+    return value_at(getattr(message, str(key[1][0])), key[1][1:])
+
+
+def draw(part: Any, edit: PictureEdit) -> str:
+    """Returns the picture of an edit as a `data:` URL.
+
+    Args:
+        part: The image part.
+        edit: Which part of it is shown, and at which size.
+    """
+    data = image_base64(part)
+    key = compute_ref(data), edit._replace(note="")
+    if (known := _drawn.get(key)) is not None:
+        return known
+    from compressor.images.crops import crop_changes
+    from compressor.images.decoding import decode_picture, read_base64
+    from compressor.images.differences import Changes
+    from compressor.images.encoding import encode_picture
+    from compressor.images.pixel_boxes import PixelBox
+    from compressor.images.resizing import resize
+
+    picture = decode_picture(read_base64(data))
+    boxes = tuple(PixelBox(b.left, b.top, b.left + b.width, b.top + b.height) for b in edit.boxes)
+    crop = crop_changes(picture, Changes(boxes, 1.0))
+    shown = picture if crop is None else crop.picture
+    if (shown.width, shown.height) != (edit.width, edit.height):
+        shown = resize(shown, edit.width, edit.height)
+    encoded, media_type = encode_picture(shown)
+    url = f"data:{media_type};base64,{base64.b64encode(encoded).decode('ascii')}"
+    _drawn.put(key, url)
+    return url

@@ -1,0 +1,34 @@
+"""What becomes of the images of a context before its texts are selected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from compressor.context.model import Path
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePlan:
+    """The edits of images, by message and path of their slots.
+
+    Attributes:
+        edits: The edits, see `compressor.context.image_edits`.
+        reasons: Why each image was edited, in a few words.
+        refs: The ref of the image that each edit stands for.
+        originals: The image parts as JSON, by ref.
+        words: What is known of an image in words, by which it is scored like a text.
+        lines: What stands for an image that the selection drops, without its ref.
+        warnings: What the caller should know.
+    """
+
+    edits: Mapping[tuple[int, Path], str] = field(default_factory=dict)
+    reasons: Mapping[tuple[int, Path], str] = field(default_factory=dict)
+    refs: Mapping[tuple[int, Path], str] = field(default_factory=dict)
+    originals: Mapping[str, str] = field(default_factory=dict)
+    words: Mapping[tuple[int, Path], str] = field(default_factory=dict)
+    lines: Mapping[tuple[int, Path], str] = field(default_factory=dict)
+    warnings: Sequence[str] = ()
+
+
+NO_IMAGES = ImagePlan()

@@ -1,0 +1,130 @@
+"""Makes the images of a session cheaper: each once, when it is new, and stale screenshots together, now and then.
+
+A new image changes nothing before it, so the provider's cached prefix stays. Stale screenshots become lines only when
+there are enough of them: what follows the first of them is not in the cache then.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+
+from compressor.context.image_edits import edit_note
+from compressor.context.model import Context
+from compressor.context.refs import find_refs
+from compressor.images.frames import Frame
+from compressor.pipeline.image_planner import LINE_TOKENS, ImagePlanner
+from compressor.sessions.runtime import Edits, SessionRuntime
+from compressor.sessions.state import MessageRecord
+from compressor.sessions.tool_result_ingest import IMAGE_REFERENCE, refers_to_other
+from compressor.storage.text_values import put_texts
+
+MAX_EARLIER = 12  # earlier screenshots that a new one is compared with
+
+_REFERS = re.compile(rf"{IMAGE_REFERENCE}(\d+)")
+
+
+class SessionImages:
+    """The images of a history that is parsed now.
+
+    Attributes:
+        runtime: The engine, counter and policy.
+    """
+
+    def __init__(
+        self,
+        runtime: SessionRuntime,
+        context: Context,
+        lead: int,
+        records: Sequence[MessageRecord],
+        deduplicate: bool = True,
+    ) -> None:
+        """Takes the history.
+
+        Args:
+            runtime: The engine, counter and policy.
+            context: The messages: those in front, then the live ones.
+            lead: The number of messages in front.
+            records: The records of the live messages.
+            deduplicate: Whether a note may stand for an image that resembles one in the view.
+        """
+        self.runtime = runtime
+        self._records, self._lead, self._deduplicate = records, lead, deduplicate
+        self._planner: ImagePlanner | None = None
+        policy = runtime.engine.images
+        if policy is None:
+            return
+        changeable = {
+            (lead + i, slot.path)
+            for i, (turn, record) in enumerate(zip(context.turns[lead:], records, strict=True))
+            if not record.pinned
+            for slot in turn.slots
+            if slot.image is not None and slot.editable and not runtime.policy.rule_for(slot.name).never_compress
+        }
+        known = {
+            (lead + i, path): text
+            for i, record in enumerate(records)
+            for path, text in record.edits.items()
+            if (lead + i, path) in changeable
+        }
+        users = [i for i, turn in enumerate(context.turns) if turn.role == "user"]
+        changeable = {key for key in changeable if key[0] not in (*users[:1], *users[-1:])}
+        self._planner = ImagePlanner(context, runtime.counter, policy, changeable, known)
+        self._policy = policy
+        self._changeable = changeable
+
+    def ingest(self, positions: Collection[int]) -> dict[int, Edits]:
+        """Returns the edits of images that are new, by position of their messages.
+
+        Args:
+            positions: The positions of new messages with results of tools.
+        """
+        planner = self._planner
+        if planner is None:
+            return {}
+        out: dict[int, Edits] = {}
+        for frame in planner.frames:
+            i = frame.message - self._lead
+            if i not in positions or frame.key not in self._changeable or planner.is_edited(frame):
+                continue
+            if planner.keeps_size(frame):
+                continue
+            edit = self._repeat(planner, frame) if self._deduplicate else None
+            if edit is None and self._policy.shrink:
+                edit = planner.smaller(frame)
+            if edit is not None:
+                planner.set_edit(frame, edit, "")
+                out.setdefault(i, {})[frame.slot.path] = edit
+        self._store(planner)
+        return out
+
+    def _repeat(self, planner: ImagePlanner, frame: Frame) -> str | None:
+        shown = [f for f in planner.frames if f.number < frame.number and f.is_screenshot and not planner.is_edited(f)]
+        may_fold = self._policy.fold_repeats and frame.is_screenshot
+        found = planner.difference(frame, shown[: -MAX_EARLIER - 1 : -1]) if may_fold else None
+        return None if found is None else found[0]
+
+    def drop_stale(self) -> dict[int, Edits]:
+        """Returns the edits that let lines stand for the stale screenshots, by position; none if they are few."""
+        planner = self._planner
+        if planner is None or not self._policy.drop_stale:
+            return {}
+        shown = [frame for frame in planner.stale if planner.shows_picture(frame)]
+        if sum(planner.tokens(frame) - LINE_TOKENS for frame in shown) < max(1, self._policy.max_stale_tokens):
+            return {}
+        stale = {frame.key for frame in planner.stale}
+        needed: set[str] = set()  # numbers and refs of images that the notes of others, which stay, refer to
+        for frame in planner.frames:
+            text = "" if frame.key in stale else edit_note(planner.edits.get(frame.key, ""))
+            if refers_to_other(text):
+                needed.update(_REFERS.findall(text), find_refs(text))
+        leaving = [f for f in shown if str(f.number) not in needed and planner.ref(f) not in needed]
+        out: dict[int, Edits] = {}
+        for frame, edit in planner.drop(leaving):
+            out.setdefault(frame.message - self._lead, {})[frame.slot.path] = edit
+        self._store(planner)
+        return out
+
+    def _store(self, planner: ImagePlanner) -> None:
+        if planner.originals:
+            put_texts(self.runtime.open_store(), planner.originals)
