@@ -13,6 +13,7 @@
     ├── ModelError               a model file is missing, corrupt or of a kind that cannot be run
     ├── DeviceError              the requested device is not available; `.device`
     ├── QueueFullError           the queue of a scoring worker is full, or its deadline has passed
+    ├── ImageRefusedError        a picture is damaged, too large or of a kind that is sent as it is
     └── MissingDependencyError   an optional dependency is not installed; the message says what to install
 
 The names without `Error` at the end are aliases. `BudgetTooSmall`, `UnknownRef` and `ExpiredRef` stay; the others will
@@ -172,6 +173,12 @@ class QueueFullError(CompressorError):
     """A scoring worker refused the work: its queue is full, or the deadline passed before the work started."""
 
     code = "overloaded"
+
+
+class ImageRefusedError(CompressorError, ValueError):
+    """A picture is not decoded, because it is damaged, too large or of a kind that must be sent as it is."""
+
+    code = "image_refused"
 
 
 class MissingDependencyError(CompressorError, ImportError):

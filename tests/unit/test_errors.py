@@ -47,6 +47,7 @@ CODES: dict[type[CompressorError], str] = {
     errors.ModelError: "model_error",
     errors.DeviceError: "device_error",
     errors.QueueFullError: "overloaded",
+    errors.ImageRefusedError: "image_refused",
     errors.MissingDependencyError: "missing_dependency",
     StoreUnavailableError: "unavailable",
     StoreFullError: "no_room",
