@@ -1,29 +1,34 @@
 """Computes what an image costs in tokens from its size in pixels, by the providers' published formulas.
 
 * OpenAI tiles ("Images and vision", calculating costs): fit into 2048 x 2048, then the short side to 768 at most;
-  `base` plus `tile` for each 512-pixel square. `low` detail: `base`. Unknown size: 8 tiles (2048 x 768), the
-  maximum.
-* OpenAI patches (same page): 32-pixel squares, at most `cap` after shrinking, times `factor`. `low`: the image
-  fitted into 512 x 512. Unknown size: `cap`. From GPT-5.4 on up to 2,500 patches, or 10,000 in fine detail.
-* Anthropic ("Vision"): width x height / 750 after fitting into `edge` pixels and `cap` tokens: 1568 and 1600, from
-  Claude 4.7 on 2576 and 4784. Unknown size: `cap`.
+  `base` plus `tile` for each 512-pixel square. `low` detail: `base`.
+* OpenAI patches (same page): the image is fitted into `edge` pixels and into `cap` squares of 32 pixels; each square
+  costs `factor`. The limits depend on the model and on `detail`, which older models ignore. From GPT-5.6 on,
+  `original` and `auto` are limited only by the 30,000 squares above which the API refuses an image.
+* Anthropic ("Vision" and "Coordinates and bounding boxes"): one token for each 28-pixel square that covers the image,
+  after it is scaled down to fit `edge` pixels and `cap` squares: 1568 and 1568, from Claude 4.7 on 2576 and 4784.
 * Gemini 2 ("Image understanding"): 258 up to 384 x 384, else 258 for each tile; a tile is 2/3 of the short side, 256
-  to 768 pixels. Unknown size: 16 tiles (3072 x 3072, what larger ones are scaled to). Gemini 3: 1120 by default, 280
-  for `low`.
-* All other models: as Anthropic's (28-pixel patches, as in Qwen-VL, are 784 pixels per token).
+  to 768 pixels. Larger images than 3072 x 3072 are scaled down to it.
+* Gemini 3 ("Media resolution"): a number for each resolution, whatever the size: 1120 by default.
+* Models with open weights: see `open_model_images.py`.
+* All other models: as Anthropic's.
 
-`auto` counts as `high`: the provider decides, and `high` is the most that it may bill.
+An image of unknown size, such as a URL or a file id, costs the most that an image can cost; nothing is fetched.
+OpenAI's `auto` counts as its sizing table says, else as `high`. No provider says that it turns a photo by its EXIF
+orientation (Anthropic and OpenAI: metadata is not read), so sizes are those of the file. An animated GIF is billed as
+its first frame.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from compressor.context.model import Image
 from compressor.tokens.model_families import base_name
+from compressor.tokens.open_model_images import OPEN_MODELS
 
 Formula = Callable[[Image], int]
 
@@ -31,45 +36,62 @@ Formula = Callable[[Image], int]
 def _tiles(image: Image, base: int, tile: int) -> int:
     if image.detail == "low":
         return base
-    width, height = _known_size(image) or (2048.0, 768.0)
+    width, height = _size(image) or (2048, 768)
     shrink = min(1.0, 2048 / max(width, height))
     shrink *= min(1.0, 768 / (min(width, height) * shrink))
-    return base + tile * math.ceil(width * shrink / 512) * math.ceil(height * shrink / 512)
+    # The small sum keeps rounding errors from turning a side of exactly n pixels into n - 1.
+    across, down = math.floor(width * shrink + 1e-9), math.floor(height * shrink + 1e-9)
+    return base + tile * max(1, math.ceil(across / 512)) * max(1, math.ceil(down / 512))
 
 
-def _patches(image: Image, factor: float, cap: int = 1536, edge: int = 2048) -> int:
-    if image.detail == "low":
-        cap, edge = 256, 512
-    size = _known_size(image)
-    if size is None:
-        return math.ceil(cap * factor)
-    shrink = min(1.0, edge / max(size))
-    width, height = size[0] * shrink, size[1] * shrink
-    if math.ceil(width / 32) * math.ceil(height / 32) > cap:
+def _patches(image: Image, factor: float, cap: int, edge: int = 2048) -> int:
+    width, height = _size(image) or (edge, edge)
+    if max(width, height) > edge:
+        shrink = edge / max(width, height)
+        width, height = max(1, round(width * shrink)), max(1, round(height * shrink))
+    if _squares(width, height, 32) > cap:
         shrink = math.sqrt(32 * 32 * cap / (width * height))
         across, down = width * shrink / 32, height * shrink / 32
         shrink *= min(max(1, math.floor(across)) / across, max(1, math.floor(down)) / down)
-        width, height = width * shrink, height * shrink
-    # The small difference keeps rounding errors from turning a side of exactly n patches into n + 1.
-    count = max(1, math.ceil(width / 32 - 1e-9)) * max(1, math.ceil(height / 32 - 1e-9))
-    return math.ceil(min(cap, count) * factor)
+        width, height = (max(1, math.floor(side * shrink + 1e-9)) for side in (width, height))
+    return math.ceil(round(min(cap, _squares(width, height, 32)) * factor, 6))
 
 
-def _fine_patches(image: Image, fine: tuple[str, ...]) -> int:
-    return _patches(image, 1.0, 10_000, 6000) if image.detail in fine else _patches(image, 1.0, 2500)
+def _patches_by_detail(image: Image, limits: Mapping[str, tuple[int, int]]) -> int:
+    cap, edge = limits.get(image.detail) or limits["auto"]
+    return _patches(image, 1.2, cap, edge)
 
 
-def _area(image: Image, edge: int, cap: int) -> int:
-    size = _known_size(image)
+def _anthropic(image: Image, edge: int, cap: int) -> int:
+    """Anthropic's own reference implementation, "Resize your image before uploading"."""
+    size = _size(image)
     if size is None:
         return cap
-    width, height = size
-    shrink = min(1.0, edge / max(width, height))
-    return min(cap, math.ceil(width * height * shrink * shrink / 750))
+    long, short = max(size), min(size)
+    blocks = edge // 28
+
+    def cost(long: int, short: int) -> int:
+        return _squares(long, short, 28) if math.ceil(long / 28) <= blocks else cap + 1
+
+    tokens = cost(long, short)
+    if tokens <= cap:
+        return tokens
+    ratio = long / short
+    fits, too_large = 1, long
+    while fits + 1 < too_large:
+        middle = (fits + too_large) // 2
+        if cost(middle, max(1, round(middle / ratio))) <= cap:
+            fits = middle
+        else:
+            too_large = middle
+    return cost(fits, max(1, round(fits / ratio)))
 
 
 def _gemini_2(image: Image) -> int:
-    width, height = _known_size(image) or (3072.0, 3072.0)
+    size = _size(image)
+    if size is None:
+        return 24 * 258  # 3072 x 384 pixels: 12 x 2 tiles of 256 pixels, the most there can be
+    width, height = map(float, size)
     if max(width, height) <= 384:
         return 258
     shrink = min(1.0, 3072 / max(width, height))
@@ -79,31 +101,55 @@ def _gemini_2(image: Image) -> int:
 
 
 def _gemini_3(image: Image) -> int:
-    return 280 if image.detail == "low" else 1120
+    return _GEMINI_3.get(image.detail, 1120)
 
 
-def _known_size(image: Image) -> tuple[float, float] | None:
-    return (float(image.width), float(image.height)) if image.width > 0 and image.height > 0 else None
+def _grok(image: Image) -> int:
+    """xAI, "Image understanding": 256 for each 448-pixel tile and once more, 1792 at most."""
+    size = _size(image)
+    return 1792 if size is None else min(1792, 256 * (_squares(*size, 448) + 1))
 
 
-_STANDARD = partial(_area, edge=1568, cap=1600)
-_HIGH_RESOLUTION = partial(_area, edge=2576, cap=4784)
-#: The first match wins. OpenAI's numbers are from its table of models, except 1.2 for GPT-5.2 and 5.3, which its users
-#: measured (community.openai.com, topic 1372291).
+def _squares(width: float, height: float, side: int) -> int:
+    return math.ceil(width / side) * math.ceil(height / side)
+
+
+def _size(image: Image) -> tuple[int, int] | None:
+    return (image.width, image.height) if image.width > 0 and image.height > 0 else None
+
+
+_GEMINI_3 = {"low": 280, "medium": 560, "high": 1120, "ultra_high": 2240}
+_STANDARD = partial(_anthropic, edge=1568, cap=1568)
+_HIGH_RESOLUTION = partial(_anthropic, edge=2576, cap=4784)
+
+#: OpenAI's sizing table: detail -> the most patches and the longest side in pixels.
+_HIGH, _ORIGINAL, _ANY_DETAIL = (2500, 2048), (10_000, 6000), (6144, 2048)
+_UNLIMITED = (30_000, 65_535)
+_GPT_5_4 = {"low": _ANY_DETAIL, "high": _HIGH, "original": _ORIGINAL, "auto": _HIGH}
+_GPT_5_5 = {"low": (256, 512), "high": _HIGH, "original": _ORIGINAL, "auto": _ORIGINAL}
+_GPT_5_6 = {"low": (256, 512), "high": _HIGH, "original": _UNLIMITED, "auto": _UNLIMITED}
+
+_START = r"(?:^|[/.:])"
+#: The first match wins. Numbers of OpenAI's models are from its tables, those of retired ones from earlier versions.
 _FORMULAS: list[tuple[str, Formula]] = [
     (r"gpt-?4o-mini", partial(_tiles, base=2833, tile=5667)),
-    (r"gpt-?4\.?1-mini|gpt-?5.*mini", partial(_patches, factor=1.62)),
-    (r"gpt-?4\.?1-nano|gpt-?5.*nano", partial(_patches, factor=2.46)),
-    (r"o4-mini", partial(_patches, factor=1.72)),
-    (r"gpt-?5[.-][23](?!\d)", partial(_patches, factor=1.2)),
-    (r"gpt-?5[.-]4(?!\d)", partial(_fine_patches, fine=("original",))),
-    (r"gpt-?5[.-](?:[5-9]|1\d)(?!\d)", partial(_fine_patches, fine=("original", "auto"))),
+    (r"gpt-?4\.?1-mini", partial(_patches, factor=1.62, cap=6144)),
+    (r"gpt-?4\.?1-nano", partial(_patches, factor=2.46, cap=1536)),
+    (_START + r"(?:o4-mini|codex-mini)", partial(_patches, factor=1.72, cap=1536)),
+    (r"gpt-?5[.-][23](?!\d)", partial(_patches, factor=1.2, cap=6144)),
+    (r"gpt-?5[.-]4(?!\d)", partial(_patches_by_detail, limits=_GPT_5_4)),
+    (r"gpt-?5[.-]5(?!\d)", partial(_patches_by_detail, limits=_GPT_5_5)),
+    (r"gpt-?(?:5[.-](?:[6-9]|1\d)|[6-9])(?!\d)", partial(_patches_by_detail, limits=_GPT_5_6)),
+    (r"gpt-?5.*mini", partial(_patches, factor=1.2, cap=1536)),
+    (r"gpt-?5.*nano", partial(_patches, factor=1.5, cap=1536)),
     (r"gpt-?5", partial(_tiles, base=70, tile=140)),
-    (r"(?:^|[/.:])o[13](?:$|-)", partial(_tiles, base=75, tile=150)),
+    (_START + r"o[13](?:$|-)", partial(_tiles, base=75, tile=150)),
     (r"computer-use", partial(_tiles, base=65, tile=129)),
     (r"gpt-", partial(_tiles, base=85, tile=170)),
     (r"gemini-(?:[3-9]|1\d)", _gemini_3),
-    (r"gemini|gemma", _gemini_2),
+    (r"gemini", _gemini_2),
+    (_START + r"grok", _grok),
+    *OPEN_MODELS,
 ]
 
 
@@ -114,7 +160,7 @@ def image_formula(model: str, family: str) -> Formula:
         model: The model's name.
         family: The name of its `ModelFamily`.
     """
-    if family == "claude-4.7":
-        return _HIGH_RESOLUTION
+    if family in ("claude", "claude-4.7"):
+        return _STANDARD if family == "claude" else _HIGH_RESOLUTION
     name = base_name(model)
     return next((formula for pattern, formula in _FORMULAS if re.search(pattern, name)), _STANDARD)
