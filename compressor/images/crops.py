@@ -24,7 +24,7 @@ class _Placement(NamedTuple):
     top: int
 
 
-class _Layout(NamedTuple):
+class CropLayout(NamedTuple):
     """How boxes lie on one canvas."""
 
     placements: list[_Placement]
@@ -32,10 +32,12 @@ class _Layout(NamedTuple):
 
     @property
     def size(self) -> tuple[int, int]:
+        """Width and height of the canvas."""
         return max(p.left + p.box.width for p in self.placements), max(p.top + p.box.height for p in self.placements)
 
     @property
     def area(self) -> int:
+        """Pixels of the canvas."""
         return self.size[0] * self.size[1]
 
 
@@ -63,7 +65,7 @@ def crop_changes(new: Picture, changes: Changes) -> ChangeCrop | None:
     """
     if not changes.boxes:
         return None
-    layout = _arrange(changes.boxes)
+    layout = arrange_boxes(changes.boxes)
     if len(layout.placements) == 1:
         return ChangeCrop(Picture.from_image(new.image.crop(layout.placements[0].box), new), layout.words)
     from PIL import Image
@@ -88,17 +90,17 @@ def paste_changes(old: Picture, changes: Changes, crop: ChangeCrop | None) -> Im
         moved = old.image.crop((box.left, box.top + offset, box.right, box.bottom + offset))
         image.paste(moved, (box.left, box.top))
     if crop is not None:
-        for box, left, top in _arrange(changes.boxes).placements:
+        for box, left, top in arrange_boxes(changes.boxes).placements:
             image.paste(crop.picture.image.crop((left, top, left + box.width, top + box.height)), (box.left, box.top))
     return image
 
 
-def _arrange(boxes: tuple[PixelBox, ...]) -> _Layout:
+def arrange_boxes(boxes: tuple[PixelBox, ...]) -> CropLayout:
     """Returns the layout with the smallest canvas; the picture's own part is preferred."""
     whole = boxes[0]
     for box in boxes[1:]:
         whole = whole.join(box)
-    as_one = _Layout([_Placement(whole, 0, 0)], whole.words)
+    as_one = CropLayout([_Placement(whole, 0, 0)], whole.words)
     if len(boxes) == 1:
         return as_one
     below, beside = [], []
@@ -111,7 +113,7 @@ def _arrange(boxes: tuple[PixelBox, ...]) -> _Layout:
     listed = "; ".join(box.words for box in boxes)
     layouts = (
         as_one,
-        _Layout(below, f"from top to bottom: {listed}"),
-        _Layout(beside, f"from left to right: {listed}"),
+        CropLayout(below, f"from top to bottom: {listed}"),
+        CropLayout(beside, f"from left to right: {listed}"),
     )
     return min(layouts, key=lambda layout: layout.area)

@@ -71,4 +71,3 @@ def looks_alike(one: KnownImage, other: KnownImage) -> bool:
     if first is None or second is None:
         return False
     return first.fingerprint.distance(second.fingerprint) <= MAX_PAGE_DISTANCE
-

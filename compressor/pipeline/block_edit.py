@@ -54,6 +54,7 @@ class BlockEdit:
         removable_words: Words that may be left out of kept units.
         shortened_units: The units from which removable words were left out.
         removed_words: The words that were left out.
+        line: What stands in front of the placeholder if nothing is kept: the line that a screenshot leaves behind.
     """
 
     block: Block
@@ -71,6 +72,7 @@ class BlockEdit:
     removable_words: RemovableWords | None = None
     shortened_units: Mask | None = None
     removed_words: RemovableWords | None = None
+    line: str = ""
     _text: str | None = field(default=None, repr=False)
     _ref: str = ""
     _placeholder_tokens: int = -1
@@ -83,7 +85,8 @@ class BlockEdit:
     def text(self) -> str:
         """Returns the text of the block in its present state."""
         if self._text is None:
-            self._text = placeholder_for(self.block, self.ref)
+            mark = placeholder_for(self.block, self.ref)
+            self._text = f"{self.line} {mark}" if self.line else mark
         return self._text
 
     @property
@@ -122,6 +125,7 @@ class BlockEdit:
             return 0
         if self._placeholder_tokens < 0:
             text = _ANY_JSON_PLACEHOLDER if self.block.kind == "tool_call" else _ANY_PLACEHOLDER
+            text = f"{self.line} {text}" if self.line else text
             self._placeholder_tokens = self.counter.count(text)
         return self._placeholder_tokens
 

@@ -20,15 +20,15 @@ from compressor.context.image_edits import PictureEdit, ShownBox, parse_picture_
 from compressor.context.model import Context, Image, Path
 from compressor.context.refs import compute_ref, format_placeholder
 from compressor.images.coordinates import read_coordinate_use
+from compressor.images.crops import arrange_boxes
 from compressor.images.drawing import image_part
 from compressor.images.frame_lines import frame_line
 from compressor.images.frame_references import referenced_frames
 from compressor.images.frames import Frame, list_frames
 from compressor.images.known_image import KnownImage, is_decoding_installed, known_image
 from compressor.images.page_identity import FramePage, group_pages
-from compressor.images.policy import ImagePolicy
-from compressor.images.layouts import arrange
 from compressor.images.pixel_boxes import PixelBox
+from compressor.images.policy import ImagePolicy
 from compressor.images.repeats import find_near_repeat, looks_alike
 from compressor.pipeline.image_plan import ImagePlan
 from compressor.tokens import TokenCounter
@@ -215,7 +215,7 @@ class ImagePlanner:
         beside = f"image {frame.number}: as image {other.number}{repeat.describe(frame, other)}"
         if not changes.boxes:
             return f"[{beside}] {self._mark(frame)}", other
-        layout = arrange(changes.boxes)
+        layout = arrange_boxes(changes.boxes)
         note = f"[{beside}; its part at {layout.words} follows] {self._mark(frame)}"
         edit = str(PictureEdit(tuple(map(_shown, changes.boxes)), *layout.size, note))
         most = MAX_CROP_FRACTION * self._counter.count_slot(frame.slot)

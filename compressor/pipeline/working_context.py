@@ -125,6 +125,7 @@ class WorkingContext:
                     has_placeholder=block.example < 0,
                     is_recut=text.is_excerpt,
                     placeholder_units=text.placeholder_units,
+                    line=self._image_line(block),
                 )
                 most = block.tokens // 2 if block.kind in _SPOKEN_KINDS else block.tokens - 1
                 if in_run or edit.placeholder_tokens <= most:
@@ -152,6 +153,12 @@ class WorkingContext:
     def _image_tokens(self, slot: TextSlot) -> int:
         edit = self.images.edits.get((slot.message, slot.path))
         return self.counter.count_slot(slot) if edit is None else self.counter.count_edit(slot, edit)
+
+    def _image_line(self, block: Block) -> str:
+        """Returns the line for an image, unless a shorter text stands for it already."""
+        key = block.slot.message, block.slot.path
+        line = self.images.lines.get(key, "") if block.slot.image is not None else ""
+        return line if line and self.counter.count(line) < block.tokens // 2 else ""
 
     def _image_source(self, slot: TextSlot) -> str:
         return part_json(self.context.messages[slot.message], slot.path)
