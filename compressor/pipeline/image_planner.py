@@ -40,8 +40,10 @@ MIN_SAVED_FRACTION = 0.1  # of an image's tokens: a smaller size that saves less
 MAX_CROP_FRACTION = 0.6  # of an image's tokens: a larger part that differs is not shown alone
 MAX_TEXT_FRACTION = 0.7  # of an image's tokens: a longer text does not take its place
 LINE_TOKENS = 40  # about what a line for a screenshot takes
-MAX_READ_FRAMES = 8  # screenshots that leave at once whose largest texts are read; each takes some time
+MAX_READ_FRAMES = 4  # screenshots that leave at once whose largest texts are read; each takes some time
 MAX_COMPARED = 3  # later screenshots that one is compared with
+MAX_READ_CHARS = 160  # of the largest texts on a screenshot
+MIN_READ_CONFIDENCE = 0.85
 MAX_WORDS_CHARS = 600
 
 NOT_INSTALLED = (
@@ -50,7 +52,7 @@ NOT_INSTALLED = (
 
 
 def plan_images(
-    context: Context, blocks: Sequence[Block], counter: TokenCounter, excess: int, policy: ImagePolicy
+    context: Context, blocks: Sequence[Block], counter: TokenCounter, before: int, budget: int, policy: ImagePolicy
 ) -> ImagePlan:
     """Returns what becomes of the images of a context.
 
@@ -58,12 +60,13 @@ def plan_images(
         context: The parsed messages.
         blocks: Its blocks; those of images whose priority is below `PINNED` may change.
         counter: Counts tokens as the target model does.
-        excess: The tokens that have to be saved, if images can save them.
+        before: The tokens of the whole context.
+        budget: The tokens that it may have.
         policy: What may be done.
     """
     changeable = {(b.slot.message, b.slot.path) for b in blocks if b.kind == "image" and b.priority < Priority.PINNED}
     planner = ImagePlanner(context, counter, policy, changeable)
-    planner.run(excess)
+    planner.run(before, budget)
     return planner.plan()
 
 
@@ -107,25 +110,31 @@ class ImagePlanner:
         self.saved = 0
         self._warnings: list[str] = []
 
-    def run(self, excess: int) -> None:
-        """Takes the steps that are needed to save some tokens.
+    def run(self, before: int, budget: int) -> None:
+        """Takes the steps that are needed to fit a budget.
 
         Args:
-            excess: The tokens to save.
+            before: The tokens of the whole context.
+            budget: The tokens that it may have.
         """
-        self._excess = excess
-        policy = self._policy
-        if policy.drop_stale and excess >= sum(self.tokens(f) - LINE_TOKENS for f in self.stale):
-            self._drop_until_enough()
-        if policy.fold_repeats and self._is_short:
+        policy, self._excess = self._policy, before - budget
+        if policy.fold_repeats:
             self._fold_equal()
+        if policy.drop_stale and self._excess - self.saved >= sum(self.tokens(f) - LINE_TOKENS for f in self.stale):
+            self._drop_until_enough(self.stale)
+        if policy.fold_repeats and self._is_short:
             self._fold_similar()
         if policy.shrink and self._is_short:
             self._shrink()
         if policy.drop_stale and self._is_short:
-            self._drop_until_enough()
+            self._drop_until_enough(self.stale)
         if policy.read_as_text and self._is_short:
             self._read_as_text()
+        if policy.drop_stale and self._is_short:
+            # The rest of the excess is shared by images and texts alike.
+            images = sum(self._counter.count_slot(frame.slot) for frame in self.frames)
+            self._excess = min(self._excess, round((1 - budget / before) * images))
+            self._drop_until_enough(self._older)
 
     def plan(self) -> ImagePlan:
         """Returns the plan."""
@@ -155,16 +164,17 @@ class ImagePlanner:
         return {frame.key for frame in self.frames if frame.number in use.whole}
 
     @cached_property
-    def stale(self) -> list[Frame]:
-        """The screenshots that may leave, oldest first."""
+    def _older(self) -> list[Frame]:
+        """The screenshots that nothing keeps in view, oldest first."""
         kept = {frame.key for frame in self.frames[-self._policy.keep_frames :]} | self._whole
         referred = referenced_frames(self._context, self.frames)
         kept |= {frame.key for frame in self.frames if frame.number in referred}
-        return [
-            frame
-            for frame in self._changeable
-            if frame.is_screenshot and frame.key not in kept and not self._pages[frame.key].is_newest_of_page
-        ]
+        return [frame for frame in self._changeable if frame.is_screenshot and frame.key not in kept]
+
+    @cached_property
+    def stale(self) -> list[Frame]:
+        """Those of which a newer one shows the same page, oldest first."""
+        return [frame for frame in self._older if not self._pages[frame.key].is_newest_of_page]
 
     def _fold_equal(self) -> None:
         """Lets a note stand for each image that comes again later, byte for byte."""
@@ -250,26 +260,27 @@ class ImagePlanner:
         tokens = self._counter.count_image(image)
         return edit if self._counter.count_edit(frame.slot, edit) <= (1 - MIN_SAVED_FRACTION) * tokens else None
 
-    def _drop_until_enough(self) -> None:
-        """Lets lines of text stand for stale screenshots, oldest first."""
+    def _drop_until_enough(self, frames: Sequence[Frame]) -> None:
+        """Lets lines of text stand for screenshots that are shown, in their order."""
         leaving: list[Frame] = []
         saved = self.saved
-        for frame in self.stale:
+        for frame in frames:
             if saved >= self._excess:
                 break
-            saved += self.tokens(frame) - LINE_TOKENS
-            leaving.append(frame)
+            if self.shows_picture(frame):
+                saved += self.tokens(frame) - LINE_TOKENS
+                leaving.append(frame)
         self.drop(leaving)
 
     def drop(self, frames: Sequence[Frame]) -> list[tuple[Frame, str]]:
         """Lets lines of text stand for screenshots, and returns their edits.
 
-        One that a note refers to stays, unless what the note stands for leaves, too.
+        One that a part of another is shown beside stays, unless the other one leaves, too.
         """
         gone = {frame.key for frame in frames}
         dropped: list[tuple[Frame, str]] = []
         for i, frame in enumerate(frames):
-            if self._dependents.get(frame.key, set()) <= gone:
+            if all(key in gone or not self._is_shown(key) for key in self._dependents.get(frame.key, ())):
                 texts = self._read_largest(frame) if i >= len(frames) - MAX_READ_FRAMES else ()
                 edit = f"{self._line(frame, texts)} {self._mark(frame)}"
                 self.set_edit(frame, edit, "a newer screenshot has replaced it")
@@ -281,12 +292,18 @@ class ImagePlanner:
         return frame_line(frame, image.width, image.height, texts)
 
     def _read_largest(self, frame: Frame) -> Sequence[str]:
-        from compressor.images.ocr import find_ocr_engine, read_largest_texts
+        """Returns the largest texts of a screenshot, if OCR is installed and may be used."""
+        from compressor.images.ocr import OcrError, find_ocr_engine, largest_texts
 
         engine = find_ocr_engine() if self._policy.ocr else None
         known = self._image(frame) if engine is not None else None
-        picture = known.picture if known is not None else None
-        return () if engine is None or picture is None else read_largest_texts(picture, engine)
+        if engine is None or known is None or (picture := known.picture) is None:
+            return ()
+        try:
+            return largest_texts(engine.read(picture), MAX_READ_CHARS, MIN_READ_CONFIDENCE)
+        except OcrError as error:
+            self._warnings.append(f"screenshots are described without their texts: {error}")
+            return ()
 
     def _read_as_text(self) -> None:
         """Lets the text of a table or of text pages stand for their pictures, oldest first."""
@@ -320,7 +337,10 @@ class ImagePlanner:
 
     def shows_picture(self, frame: Frame) -> bool:
         """Returns whether an image is still shown, whole or in part."""
-        return frame.key not in self.edits or parse_picture_edit(self.edits[frame.key]) is not None
+        return self._is_shown(frame.key)
+
+    def _is_shown(self, key: Key) -> bool:
+        return key not in self.edits or parse_picture_edit(self.edits[key]) is not None
 
     def keeps_size(self, frame: Frame) -> bool:
         """Returns whether the agent acts on the coordinates of a screenshot, so that it must stay as it is."""
