@@ -26,6 +26,7 @@ from benchmarks import (
     examples,
     facts,
     facts_kept,
+    images,
     lingua,
     long_session,
     lossless,
@@ -64,6 +65,7 @@ WITHOUT_DATA = (
     "shared_conversations",
     "facts_kept",
     "example_lists",
+    "images",
 )
 BENCHMARKS: dict[str, Benchmark] = {
     "sessions": survival.run,
@@ -97,6 +99,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "tools_conversation": tools_conversation.run,
     "tool_arguments": tool_arguments.run,
     "battery": battery.run,
+    "images": images.run,
 }
 #: Plainer names for `--only`.
 ALIASES = {"lossless": "folds", "long_session": "marathon"}
@@ -107,7 +110,7 @@ DEFAULT = ("sessions", "facts", "qa", "folds", "speed")
 def main() -> None:
     """Runs the chosen benchmarks; without data it prints a message and succeeds."""
     others = [
-        *(method.name for method in [*runs.METHODS, *facts_kept.METHODS]),
+        *(method.name for method in [*runs.METHODS, *facts_kept.METHODS, *images.METHODS]),
         *tools.METHODS,
         *tools_conversation.METHODS,
     ]

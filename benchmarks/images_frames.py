@@ -1,0 +1,191 @@
+"""Compares the pictures of a run with what was sent: which frame a picture is, and what became of each frame.
+
+The comparison is of pixels and made here, so that it does not trust what a reduced context says about itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from benchmarks.images_legible import find_pixels, is_same_page
+from benchmarks.images_messages import call_id
+from benchmarks.images_run import BrowsingRun
+from benchmarks.images_sent import Pixels, Sent, SentPicture, decode, read_expanded, words_of
+from compressor import CompressorError
+from compressor.context.refs import find_refs
+
+Expand = Callable[[str], str]
+NEAR = 0.03  # fraction of pixels up to which a frame is a near repeat of an earlier one
+_PAGE_WORDS = 0.9  # fraction of a page's words that a text must have to stand for its picture
+_MIN_PART = 0.35  # fraction of a frame's area that a part of it must have to stand for it
+_SAMENESS = re.compile(r"\b(?:same|identical|unchanged|as|repeat\w*|duplicate\w*)\b", re.I)
+_CHANGE = re.compile(r"chang|differ|crop|scroll|→|->|except|but\b|now\b|moved|region|part", re.I)
+
+
+@dataclass(frozen=True)
+class Frames:
+    """The pictures of a run, decoded when they are needed.
+
+    Attributes:
+        run: The run.
+        count: How many of its steps are looked at.
+    """
+
+    run: BrowsingRun
+    count: int
+
+    def data(self, step: int) -> bytes:
+        """Returns a frame's PNG file."""
+        return self.run.png(step)
+
+    def pixels(self, step: int) -> Pixels:
+        """Returns a frame's pixels."""
+        return decode(self.run.png(step))
+
+    def last_of_pages(self) -> list[int]:
+        """Returns the last step of each page: of each tab and address."""
+        return sorted({self.run.steps[i].page: i for i in range(self.count)}.values())
+
+    def exact_repeats(self) -> list[int]:
+        """Returns the steps whose picture an earlier step has, byte by byte."""
+        names = [self.run.steps[i].frame for i in range(self.count)]
+        return [i for i, name in enumerate(names) if name in names[:i]]
+
+    def near_repeats(self) -> list[tuple[int, int]]:
+        """Returns steps whose picture differs a little from an earlier one's, each with the nearest earlier step."""
+        found = []
+        for i in range(self.count):
+            names = [self.run.steps[k].frame for k in range(i)]
+            if i and self.run.steps[i].frame not in names:
+                difference, nearest = min((difference_of(self.data(k), self.data(i)), -k) for k in range(i))
+                if difference <= NEAR:
+                    found.append((i, -nearest))
+        return found
+
+
+@lru_cache(maxsize=20_000)
+def difference_of(first: bytes, second: bytes) -> float:
+    """Returns the fraction of pixels that differ between two pictures; 1.0 if their sizes do."""
+    if first == second:
+        return 0.0
+    a, b = decode(first), decode(second)
+    return float((a != b).any(axis=2).mean()) if a.shape == b.shape else 1.0
+
+
+def is_equal(data: bytes, picture: SentPicture) -> bool:
+    """Returns whether a picture has all pixels of a frame."""
+    return difference_of(data, picture.data) == 0.0
+
+
+def shows(data: bytes, picture: SentPicture) -> bool:
+    """Returns whether a picture is a frame, a smaller copy of it, or the greater part of it."""
+    if is_equal(data, picture):
+        return True
+    frame, sent = decode(data), picture.pixels
+    if sent.shape == frame.shape:  # a re-encoded copy has nearly the same pixels everywhere
+        return int(np.abs(frame.astype(np.int16) - sent).max(axis=2).max()) <= 48
+    if abs(sent.shape[0] / frame.shape[0] - sent.shape[1] / frame.shape[1]) < 0.02:
+        return _is_smaller_copy(frame, picture)
+    if sent.shape[0] * sent.shape[1] < _MIN_PART * frame.shape[0] * frame.shape[1]:
+        return False
+    return find_pixels(sent.tobytes(), sent.shape[:2], data) is not None
+
+
+def _is_smaller_copy(frame: Pixels, picture: SentPicture) -> bool:
+    """Compares after scaling: near frames differ in a small place, so the largest difference of a place counts."""
+    from PIL import Image
+
+    if not is_same_page(frame, picture.pixels):
+        return False
+    width, height = picture.size
+    scaled = Image.fromarray(frame).resize((width, height), Image.Resampling.LANCZOS).convert("L")
+    difference = np.abs(
+        np.asarray(scaled, np.int16) - np.asarray(Image.fromarray(picture.pixels).convert("L"), np.int16)
+    )
+    cell = difference[: height // 8 * 8, : width // 8 * 8].reshape(height // 8, 8, width // 8, 8).mean(axis=(1, 3))
+    return float(cell.max()) < 40
+
+
+def is_composed(step: int, frames: Frames, sent: Sent) -> bool:
+    """Returns whether a frame can be put together from another one in view and what is said or shown of the change.
+
+    Each line of text that the other frame lacks must stand in the step's own texts, or a picture of the step must show
+    the changed place with the frame's pixels.
+    """
+    own = sent.calls.get(call_id(frames.run, step), Sent())
+    for other in range(frames.count):
+        if other == step or not any(shows(frames.data(other), picture) for picture in sent.pictures):
+            continue
+        if frames.run.steps[other].frame == frames.run.steps[step].frame:
+            return True
+        if _covers(frames.pixels(other), frames.data(step), own.pictures):
+            return True
+        known = set(frames.run.steps[other].text.splitlines())
+        new = [line for line in frames.run.steps[step].text.splitlines() if line not in known]
+        told = set(words_of(own.texts))
+        if new and all(word in told for word in words_of(new)):
+            return True
+    return False
+
+
+def _covers(old: Pixels, data: bytes, parts: Sequence[SentPicture]) -> bool:
+    """Returns whether every pixel in which a frame differs from `old` is in a part that has the frame's pixels."""
+    new = decode(data)
+    if old.shape != new.shape:
+        return False
+    open_ = (old != new).any(axis=2)
+    for part in parts:
+        pixels = part.pixels
+        at = find_pixels(pixels.tobytes(), pixels.shape[:2], data)
+        if at is not None:
+            open_[at[1] : at[1] + pixels.shape[0], at[0] : at[0] + pixels.shape[1]] = False
+    return not open_.any()
+
+
+def has_page_text(step: int, frames: Frames, texts: Sequence[str]) -> bool:
+    """Returns whether one text has nearly all words of a frame."""
+    wanted = set(words_of([frames.run.steps[step].text]))
+    return bool(wanted) and any(
+        len(wanted & set(words_of([text]))) >= _PAGE_WORDS * len(wanted) for text in texts if len(text) > 40
+    )
+
+
+def is_false_fold(step: int, frames: Frames, sent: Sent, expand: Expand) -> bool:
+    """Returns whether the place of a frame in a reduced context leads to another picture than the frame.
+
+    A place that keeps its picture in any size, or has neither picture nor ref, is no fold. A fold is false
+
+    * if nothing that the place's refs expand to has the frame's pixels, and the pictures there do not add up to it;
+    * if the place's text says that the frame repeats another one, names no change, and no other frame has its pixels.
+    """
+    own = sent.calls.get(call_id(frames.run, step))
+    data = frames.data(step)
+    if own is None or any(shows(data, picture) for picture in own.pictures):
+        return False
+    behind: list[SentPicture] = []
+    said = ""
+    for text in own.texts:
+        pictures = [picture for ref in find_refs(text) for picture in expanded(ref, expand).pictures]
+        behind += pictures
+        said += f" {text}" if pictures else ""
+    if not behind:
+        return False
+    if not any(is_equal(data, picture) or _covers(picture.pixels, data, own.pictures) for picture in behind):
+        return True
+    if _SAMENESS.search(said) and not _CHANGE.search(said) and not own.pictures:
+        others = [i for i in range(frames.count) if i != step]
+        return not any(is_equal(frames.data(i), SentPicture(data, "")) for i in others)
+    return False
+
+
+def expanded(ref: str, expand: Expand) -> Sent:
+    """Returns what a ref expands to; nothing for a ref that cannot be expanded."""
+    try:
+        return read_expanded(expand(ref))
+    except CompressorError:
+        return Sent()

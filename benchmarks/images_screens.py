@@ -1,0 +1,89 @@
+"""Reads the recorded web runs in `screens`: the agent's messages, and a PNG file for each observation.
+
+Their targets are the words of the agent's last answer that OCR finds in a picture.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from benchmarks.images_legible import plain
+from benchmarks.images_run import Box, BrowsingRun, Step, Target
+from benchmarks.images_sent import decode
+
+FOLDER = "screens"
+MAX_TARGETS = 12  # of a run
+_WORD = re.compile(r"\w(?:[\w.,$%-]*\w)?")
+_SKIPPED = frozenset("this that with from have been also they their there which other finish answer course".split())
+_MIN_CONFIDENCE = 60.0
+
+
+def screen_runs(root: Path, limit: int | None) -> list[BrowsingRun]:
+    """Returns the recorded runs; none if the data is not there."""
+    folders = sorted(path for path in (root / FOLDER).glob("task*") if path.is_dir())
+    return [_read(folder) for folder in folders[:limit]]
+
+
+def _read(folder: Path) -> BrowsingRun:
+    messages = json.loads((folder / "interact_messages.json").read_text(encoding="utf-8"))
+    observed = [_text(message) for message in messages if message["role"] == "user"]
+    said = [_text(message) for message in messages if message["role"] == "assistant"]
+    task, _, first = observed[0].partition("Observation")
+    steps = tuple(
+        Step(
+            said[i - 1] if i else "I open the page.",
+            "browser",
+            {"action": _action(said[i - 1]) if i else "open"},
+            f"Observation{first}" if i == 0 else text,
+            f"screenshot{i + 1}.png",
+            0,
+            f"step {i + 1}",  # the recording has no addresses
+            "",
+        )
+        for i, text in enumerate(observed)
+    )
+    height, width, _ = decode((folder / steps[0].frame).read_bytes()).shape
+    run = BrowsingRun(folder.name, task.strip(), "element", False, (width, height), steps, (), (), folder)
+    targets = _targets(run, said[-1].rpartition("ANSWER")[2])
+    return BrowsingRun(folder.name, run.task, run.acts, False, run.size, steps, targets, (), folder)
+
+
+def _targets(run: BrowsingRun, answer: str) -> tuple[Target, ...]:
+    words = dict.fromkeys(word for word in _WORD.findall(answer) if len(word) > 3 or any(map(str.isdigit, word)))
+    boxes = [_word_boxes(run.png(i)) for i in range(len(run.steps))]
+    found = []
+    for word in words:
+        places = tuple((i, box) for i, known in enumerate(boxes) for box in known.get(plain(word), ()))
+        if places and word.lower() not in _SKIPPED:
+            found.append(Target(f"Where did you read “{word}”?", word, places))
+    return tuple(found[:MAX_TARGETS])
+
+
+def _word_boxes(data: bytes) -> dict[str, list[Box]]:
+    """Returns the words that OCR reads in a picture with their boxes."""
+    import pytesseract  # type: ignore[import-untyped]
+    from PIL import Image
+
+    read = pytesseract.image_to_data(
+        Image.fromarray(decode(data)), config="--psm 11", output_type=pytesseract.Output.DICT
+    )
+    found: dict[str, list[Box]] = {}
+    for i, text in enumerate(read["text"]):
+        if plain(text) and float(read["conf"][i]) >= _MIN_CONFIDENCE:
+            box = (read["left"][i], read["top"][i], read["width"][i], read["height"][i])
+            found.setdefault(plain(text), []).append(box)
+    return found
+
+
+def _text(message: dict[str, Any]) -> str:
+    content = message["content"]
+    if isinstance(content, str):
+        return content
+    return "\n".join(part["text"] for part in content if part["type"] == "text")
+
+
+def _action(said: str) -> str:
+    return said.rpartition("Action:")[2].strip()
