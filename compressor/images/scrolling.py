@@ -72,7 +72,11 @@ def find_scrolled_part(in_place: NDArray[np.bool_], shifted: NDArray[np.bool_], 
     differs = np.any(shifted[max(top, -offset) : min(bottom, height - offset)], axis=0, keepdims=True)[0]
     left -= _run(differs[max(0, left - CELL) : left][::-1])
     right += _run(differs[right : right + CELL])
-    return PixelBox(left, max(top, -offset), right, min(bottom, height - offset))
+    top, bottom = max(top, -offset), min(bottom, height - offset)
+    # What does not differ in place need not be moved.
+    differs = in_place[top:bottom, left:right]
+    rows, columns = np.flatnonzero(differs.any(axis=1)), np.flatnonzero(differs.any(axis=0))
+    return PixelBox(left + int(columns[0]), top + int(rows[0]), left + int(columns[-1]) + 1, top + int(rows[-1]) + 1)
 
 
 def _run(values: NDArray[np.bool_]) -> int:
