@@ -13,17 +13,18 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("PIL")
-pytest.importorskip("resource")
+if not Path("/proc/self/status").exists():  # `resource` would count the process that starts this one, too
+    pytest.skip("reads its peak of memory from Linux", allow_module_level=True)
 
 import numpy as np
 from PIL import Image
 
-PROGRAM = """
-import pathlib, resource, sys
+PROGRAM = r"""
+import pathlib, re, sys
 from compressor.errors import ImageRefusedError
 from compressor.images.decoding import decode_picture
 import PIL.Image, PIL.PngImagePlugin, PIL.JpegImagePlugin, PIL.GifImagePlugin, PIL.BmpImagePlugin, PIL.WebPImagePlugin
-peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (1 if sys.platform != "darwin" else 1024)
+peak = lambda: int(re.search(r"VmHWM:\s+(\d+) kB", pathlib.Path("/proc/self/status").read_text())[1])
 data = pathlib.Path(sys.argv[1]).read_bytes()
 before = peak()
 try:
@@ -62,7 +63,7 @@ def noise(width: int, height: int) -> Image.Image:
 #: What the file is, how it ends, and the megabytes that may be taken beside the file.
 FILES: dict[str, tuple[Callable[[], bytes], str, int]] = {
     "claims 30000 x 30000": (lambda: png(30_000, 30_000, zlib.compress(b"\0")), "refused", 5),
-    "claims 6000 x 6000": (lambda: png(6000, 6000, zlib.compress(b"\0")), "refused", 300),
+    "claims 6000 x 6000": (lambda: png(6000, 6000, zlib.compress(b"\0")), "refused", 160),
     "100 megapixels": (lambda: stored(Image.new("1", (10_000, 10_000)), "PNG"), "refused", 5),
     "100 megapixels, jpeg": (lambda: stored(Image.new("L", (10_000, 10_000)), "JPEG"), "refused", 5),
     "bomb in iCCP": (lambda: png(1, 1, zlib.compress(b"\0abc"), chunk(b"iCCP", b"p\0\0" + bomb())), "refused", 5),

@@ -142,11 +142,22 @@ def test_changes_far_apart_get_boxes_of_their_own() -> None:
     changes = check(picture_of(image), picture_of(new))
     assert changes is not None
     assert [box.words for box in changes.boxes] == [
-        "x 8, y 8, 32 x 32",
-        "x 1192, y 8, 32 x 32",
-        "x 632, y 688, 32 x 32",
+        "x 0, y 0, 96 x 48",
+        "x 1160, y 0, 96 x 48",
+        "x 600, y 680, 96 x 48",
     ]
     crop = crop_changes(picture_of(new), changes)
     assert crop is not None
-    assert crop.words == f"from top to bottom: {'; '.join(box.words for box in changes.boxes)}"
-    assert (crop.picture.width, crop.picture.height) == (32, 3 * 32 + 2 * 4)
+    assert crop.words == f"from left to right: {'; '.join(box.words for box in changes.boxes)}"
+    assert (crop.picture.width, crop.picture.height) == (3 * 96 + 2 * 4, 48)
+
+
+def test_a_list_that_looks_alike_everywhere_is_not_called_scrolled() -> None:
+    """Its rows repeat, so that they also agree with rows elsewhere: on two offsets about as often."""
+    lines = np.random.default_rng(1).integers(0, 255, (2, 10, 200), np.uint8)
+    old, new = np.full((2, 400, 200), 255, np.uint8)
+    old[100:110], old[150:160] = lines
+    new[180:190], new[250:260] = lines  # by 80 and by 100 rows
+    new[300:400:2] = np.random.default_rng(2).integers(0, 255, (50, 200), np.uint8)
+    changes = check(*(picture_of(Image.fromarray(pixels).convert("RGB")) for pixels in (old, new)))
+    assert changes is None or changes.scroll is None
