@@ -89,14 +89,13 @@ def read_coordinate_use(context: Context, pages: Sequence[FramePage]) -> Coordin
     style = points.style
     if style in ("elements", "unknown") or not pages:
         return CoordinateUse(style)
-    whole = {page.frame.number for page in pages if page.is_newest_of_window and page.frame.is_screenshot}
+    screens = [page for page in pages if page.frame.is_screenshot and not page.frame.is_part]
+    whole = {page.frame.number for page in screens if page.is_newest_of_window}
     whole |= _in_open_round(context, pages)
     if points.last_message is not None:
-        before = [
-            page for page in pages if page.frame.message < (points.last_message or 0) and page.frame.is_screenshot
-        ]
+        before = [page for page in screens if page.frame.message < points.last_message]
         whole |= {page.frame.number for page in before[-1:]}
-    if not any(page.frame.is_screenshot for page in pages):  # the task is to find something in a user's picture
+    if not screens:  # the task is to find something in a user's picture
         whole |= {pages[-1].frame.number}
     return CoordinateUse(style, frozenset(whole), frozenset(whole if style == "pixels" else ()))
 

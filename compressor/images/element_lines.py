@@ -25,8 +25,9 @@ _NAMED = re.compile(
     r"\s*(?:[:,]?\s*(?:value=)?(?P<value>.*))?$"
 )
 _TAGGED = re.compile(r"^<(?P<role>[A-Za-z][\w-]{0,30})(?P<attributes>[^>]*?)/?\s*>(?P<text>.*?)(?:</[\w-]+>)?$")
+_QUOTED = re.compile(r"^\"([^\"]*)\"(?:,\s*\"([^\"]*)\")?$")  # a text, or a text and its label
 _ATTRIBUTE = re.compile(r"\b(value|aria-label|placeholder|alt|title|name)=(?:\"([^\"]*)\"|'([^']*)'|(\S+))")
-_ROLE_TEXT = re.compile(r"^(?P<role>[a-z][a-zA-Z]{2,20}):\s+(?P<text>\S.*)$")
+_ROLE_TEXT = re.compile(r"^(?P<role>[a-z][a-zA-Z]{1,20}):\s+(?P<text>\S.*)$")
 _PLAIN_ROLES = frozenset(
     (
         *(
@@ -125,7 +126,10 @@ def read_element(line: str) -> PageElement:
     body = re.sub(r"\s+", " ", body).strip().rstrip(";").rstrip()
     if found := _NAMED.match(body):
         name = found["double"] if found["double"] is not None else found["single"]
-        return PageElement(depth, found["role"].lower(), name.strip(), _strip(found["value"] or ""), states)
+        value = (found["value"] or "").strip()
+        if label := _QUOTED.match(value.lstrip(", ")) if body.startswith("<") else None:
+            return PageElement(depth, found["role"].lower(), _fuller(name.strip(), label[1]), "", states)
+        return PageElement(depth, found["role"].lower(), name.strip(), _strip(value), states)
     if found := _TAGGED.match(body):
         held = {key: double or single or bare for key, double, single, bare in _ATTRIBUTE.findall(found["attributes"])}
         label = (
@@ -137,12 +141,22 @@ def read_element(line: str) -> PageElement:
         )
         text = found["text"].strip().strip('"')
         return PageElement(depth, found["role"].lower(), text or label, held.get("value", ""), states)
-    if (found := _ROLE_TEXT.match(body)) and found["role"].lower() in _TEXT_ROLES:
+    is_item = stripped.startswith("- ")
+    if (found := _ROLE_TEXT.match(body)) and (found["role"].lower() in _TEXT_ROLES or (is_item and body[0].islower())):
         return PageElement(depth, found["role"].lower(), _strip(found["text"]), "", states)
+    if quoted := _QUOTED.match(body):
+        return PageElement(depth, "", _fuller(quoted[1], quoted[2] or ""), "", states)
     bare = body.rstrip(":").strip()
-    if bare.lower() in _PLAIN_ROLES and (body.endswith(":") or stripped.startswith("-")):
+    if bare.isalpha() and bare.islower() and (is_item or (bare in _PLAIN_ROLES and body.endswith(":"))):
         return PageElement(depth, bare.lower(), "", "", states)
     return PageElement(depth, "", _strip(bare if not bare.startswith("/") else body), "", states)
+
+
+def _fuller(text: str, label: str) -> str:
+    """The longer of an element's text and its label if it holds the other, else both."""
+    if text in label or label in text:
+        return max(text, label, key=len).strip()
+    return f"{text} ({label})"
 
 
 def _is_marked(body: str) -> bool:

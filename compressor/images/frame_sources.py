@@ -50,6 +50,9 @@ _TEXT_ACTION = re.compile(
 _OTHER_WORDS = re.compile(
     r"python|bash|shell|terminal|web_search|memory|todo|notes?\b|file|plot|think|sql|calc|plan\b", re.IGNORECASE
 )
+_ZOOM = re.compile(r"zoom|crop|element_?screenshot|screenshot_?element", re.IGNORECASE)
+_ZOOMED = re.compile(r"\"action\"\s*:\s*\"(?:zoom|crop)\"", re.IGNORECASE)
+_PART_KEYS = re.compile(r"\"(?:ref|element|selector|uid|clip|region|bid)\"\s*:\s*(?!null|\"\")", re.IGNORECASE)
 _OWN_WORDS = re.compile(r"\?|\b(?:i|my|me|you|your)\b", re.IGNORECASE)  # of a person rather than a program
 
 
@@ -100,6 +103,19 @@ def is_screenshot(
     if call is not None and "screenshot" in call.text[:2000].lower():
         return True
     return bool(labels.url or labels.window) or any("screenshot" in text[:500].lower() for text in texts)
+
+
+def shows_part(call: TextSlot | None) -> bool:
+    """Returns whether the result of a call shows an element or a region, not the page or screen.
+
+    Args:
+        call: The call, or None.
+    """
+    if call is None or not call.name:
+        return False
+    if _ZOOM.search(call.name) or _ZOOMED.search(call.text[:2000]):
+        return True
+    return "screenshot" in call.name.lower() and _PART_KEYS.search(call.text[:2000]) is not None
 
 
 def is_passive(call: TextSlot) -> bool:

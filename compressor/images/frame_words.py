@@ -41,7 +41,7 @@ _AFTER_BACK = (
 
 NUMBERED = re.compile(
     rf"(?<![A-Za-z\dÀ-ÿ_/.-]){_NOUN}\s*(?:no\.?|number|nr\.?|núm\.?|numéro|n°|#|№)?\s*(?P<number>\d{{1,4}})"
-    r"(?:\s*(?:and|&|,|und|y|et|和|/|-|–|to|bis|through)\s*(?P<second>\d{1,4}))?(?![\w%×]|[.,:]\d|\s*(?:x|×|px|by)\s*\d)",
+    r"(?:\s*(?:and|&|,|und|y|et|和|/|(?P<range>-|–|to|bis|through|a|à|到|至))\s*(?P<last>\d{1,4}))?(?![\w%×]|[.,:]\d|\s*(?:x|×|px|by)\s*\d)",
     re.IGNORECASE,
 )
 NTH = re.compile(rf"\b{_ORDINAL}\s+(?:\w+\s+)?{_NOUN}\b", re.IGNORECASE)

@@ -13,7 +13,7 @@ from typing import Any
 
 from compressor.context.formats.json_values import to_plain_dict
 from compressor.context.model import Context, TextSlot, Turn
-from compressor.images.frame_sources import FrameSource, find_source, is_passive, is_screenshot, says_action
+from compressor.images.frame_sources import FrameSource, find_source, is_passive, is_screenshot, says_action, shows_part
 from compressor.images.page_labels import NO_LABELS, PageLabels, read_page_labels, read_page_values
 
 _OUR_LINE = re.compile(r"\[image (\d{1,4}): ")
@@ -38,6 +38,7 @@ class Frame:
         texts: The texts beside it: of the same message or result, and the tool result right before a user message.
         call_text: The arguments of the call whose result it is; "" if there is none.
         place: Index among the images of the same result or message.
+        is_part: Whether it shows an element or a region, which says nothing about the rest of the page.
     """
 
     message: int
@@ -52,6 +53,7 @@ class Frame:
     texts: tuple[str, ...] = ()
     call_text: str = ""
     place: int = 0
+    is_part: bool = False
 
     @property
     def url(self) -> str:
@@ -153,7 +155,7 @@ class _FrameReader:
             self.frames.append(
                 Frame(
                     turn.index, slot, self._number, source, is_shot, slot.call_id, slot.name, labels, is_carried, texts,
-                    call.text if call else "", place if len(images) > 1 else 0,
+                    call.text if call else "", place if len(images) > 1 else 0, shows_part(call),
                 )
             )  # fmt: skip
             place += 1

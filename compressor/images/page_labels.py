@@ -12,6 +12,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from compressor.caches import TextMemo
+
 #: Labels stand at the start of a text. What follows is the page itself, which could say anything.
 MAX_HEAD_CHARS = 8_000
 MAX_JSON_CHARS = 100_000
@@ -43,7 +45,7 @@ _FILE_LABELS = frozenset(
     )
 )
 _LABEL = re.compile(
-    r"^[\s>*#\-•|]*[<\"'`*]{0,3}(?P<label>[A-Za-z][A-Za-z _\-]{0,30}?)[\"'`*]{0,3}\s*(?:[:=：]\s*|>)(?P<value>\S.*)$",
+    r"^[ \t>*#\-•|]*[<\"'`*]{0,3}(?P<label>[A-Za-z][A-Za-z _\-]{0,30}?)[\"'`*]{0,3}\s*(?:[:=：]\s*|>)(?P<value>\S.*)$",
     re.MULTILINE,
 )
 _URL = re.compile(r"(?:https?|file|ftp|chrome|chrome-extension|edge|app|view-source)://[^\s<>\"'`，。]+|about:\w+")
@@ -64,6 +66,8 @@ _COMPONENT = re.compile(r"[\w.]+/[\w.$]+")  # of an Android activity
 _FILE = re.compile(
     r"(?<![\w/.-])(?:[\w.~-]*/)*(?P<name>[\w][\w.@ -]{0,80}?\.(?:png|jpe?g|webp|gif|bmp|tiff?|svg|pdf))\b", re.I
 )
+_ENDINGS = (".png", ".jp", ".webp", ".gif", ".bmp", ".tif", ".svg", ".pdf")
+_ACTIVE_MARKS = ("(current", "(active", "[selected", "[active", "[current")
 _NAMED_SHOT = re.compile(r"\bscreenshot ['\"](?P<name>[^'\"\n]{1,80})['\"]", re.IGNORECASE)
 _SIZE = re.compile(r"\W*\d+(?:\s*[x×*,]\s*\d+)?\W*|[{\[].*")
 _CLOSERS = {")": "(", "]": "[", "}": "{"}
@@ -112,18 +116,24 @@ def read_page_labels(text: str) -> PageLabels:
     Args:
         text: A tool result, a message beside a picture, or the arguments of a call.
     """
+    start = text[:200].lstrip()[:1]
+    return _LABELS[text if start in ("{", "[") and len(text) <= MAX_JSON_CHARS else text[:MAX_HEAD_CHARS]]
+
+
+def _read_labels(text: str) -> PageLabels:
     value = _load_json(text)
     if value is not None:
         return read_page_values(value)
     head = text[:MAX_HEAD_CHARS]
-    active = _ACTIVE_TAB.search(head)
-    labels = _read_tab_list(head, active)
+    folded = head.lower()
+    active = _ACTIVE_TAB.search(head) if any(mark in folded for mark in _ACTIVE_MARKS) else None
+    labels = _read_tab_list(head, active) if active or "tab" in folded else NO_LABELS
     if active:
         labels = labels.or_else(_read_lines(head[active.start() :]))
-    labels = _read_lines(head).or_else(labels) if not active else labels.or_else(_read_lines(head))
-    if not labels.title and (found := _ROOT.search(head)):
+    labels = labels.or_else(_read_lines(head)) if active else _read_lines(head).or_else(labels)
+    if not labels.title and ("webarea" in folded or "document" in folded) and (found := _ROOT.search(head)):
         labels = labels._replace(title=_clean(found["double"] or found["single"]))
-    if not labels.url:
+    if not labels.url and "://" in head:
         if said := _VERB.search(head) or _URL_INSIDE.search(head):
             labels = labels._replace(url=_trim_url(said["url"]))
         elif len(links := list(_MARKDOWN_LINK.finditer(head[:1000]))) == 1 and head.count("\n") < 6:
@@ -131,9 +141,12 @@ def read_page_labels(text: str) -> PageLabels:
     return labels._replace(files=tuple(dict.fromkeys((*labels.files, *_file_names(head)))))
 
 
+_LABELS = TextMemo(_read_labels, max_bytes=4 << 20)
+
+
 def read_page_values(value: Any) -> PageLabels:
     """Returns what a JSON value says about a page or window, under keys such as `url`, `title` and `tab_id`."""
-    labels = PageLabels()
+    labels = NO_LABELS
     for key, text in _leaves(value, 0):
         labels = _add(labels, _normalise_label(key), text)
     return labels
@@ -187,7 +200,7 @@ def _is_active(item: Mapping[Any, Any]) -> bool:
 
 
 def _read_lines(head: str) -> PageLabels:
-    labels = PageLabels()
+    labels = NO_LABELS
     for found in _LABEL.finditer(head):
         labels = _add(labels, _normalise_label(found["label"]), found["value"])
     return labels
@@ -214,7 +227,7 @@ def _read_tab_list(head: str, active: re.Match[str] | None) -> PageLabels:
         return PageLabels(
             record.get("url", ""), _clean(record.get("title", "")), tab=record.get("page_id", record.get("tab_id", ""))
         )
-    return PageLabels()
+    return NO_LABELS
 
 
 def _add(labels: PageLabels, label: str, value: str) -> PageLabels:
@@ -247,10 +260,13 @@ def _normalise_label(label: str) -> str:
 
 
 def _file_names(text: str) -> Iterator[str]:
-    for found in _FILE.finditer(text):
-        yield found["name"].strip()
-    for found in _NAMED_SHOT.finditer(text):
-        yield found["name"].strip()
+    folded = text.lower()
+    if any(ending in folded for ending in _ENDINGS):
+        for found in _FILE.finditer(text):
+            yield found["name"].strip()
+    if "screenshot" in folded:
+        for found in _NAMED_SHOT.finditer(text):
+            yield found["name"].strip()
 
 
 def _clean(value: str) -> str:

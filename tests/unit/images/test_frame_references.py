@@ -40,7 +40,8 @@ def _found(*more: Any) -> set[int]:
 AGENT = [
     ("In image 3 the total was 12.", {3}),
     ("Screenshot 2 shows it.", {2, 3}),
-    ("Compare images 2 and 3.", {2, 3}),
+    ("Compare images 2 and 4.", {2, 4}),
+    ("Images 2-4 are alike.", {2, 3, 4}),
     ("The first screenshot had a banner.", {2}),
     ("In the previous screenshot I saw the price.", {4}),
     ("As seen on the Cart page, the total is 5.", {4}),
@@ -103,5 +104,8 @@ def test_old_words_of_the_agent_lose_their_hold(format_name: str) -> None:
     old = screen_run(steps, format_name, after="Go on.")
     assert referenced_frames(old, list_frames(old)) == set()
     assert referenced_frames(old, list_frames(old), recent_turns=20) == {1}
+    looks = [step._replace(words="In the previous screenshot I saw it.") for step in steps]
+    relative = screen_run(looks, format_name)
+    assert referenced_frames(relative, list_frames(relative)) == {11, 12}
     asked = screen_run(steps, format_name, after="What about image 2?")
     assert referenced_frames(asked, list_frames(asked)) == {2}
