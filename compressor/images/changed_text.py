@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-from compressor.images.element_lines import PageElement
+from compressor.images.element_lines import PageElement, find_element_list
+from compressor.images.frames import Frame
 from compressor.images.page_lines import LOOKED_BACK, PageLines, differing_range, surplus_lines
 from compressor.images.page_words import quote_words
 
@@ -75,6 +76,18 @@ def changed_words(old_text: str, new_text: str, max_chars: int = DEFAULT_MAX_CHA
     if len(changes) + len(news) + len(olds) > MAX_CHANGES:
         return ""
     return _join(changes, news, olds, max_chars)
+
+
+def frame_changes(old: Frame, new: Frame, max_chars: int = DEFAULT_MAX_CHARS) -> str:
+    """Returns what changed between two frames by the element lists beside them; "" if one has none or too much changed.
+
+    Args:
+        old: The earlier frame.
+        new: The later frame.
+        max_chars: The largest length.
+    """
+    old_text, new_text = ("\n".join(filter(None, map(find_element_list, frame.texts))) for frame in (old, new))
+    return changed_words(old_text, new_text, max_chars)
 
 
 def _match(

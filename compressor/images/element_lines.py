@@ -64,6 +64,14 @@ _TEXT_ROLES = _PLAIN_ROLES | {"alert", "status", "heading", "log", "note", "tool
 _ITEM_END = re.compile(r";[\t ]+(?=\[\w{0,4}\d{1,5}\])")
 
 
+_SNAPSHOT = re.compile(r"```ya?ml\n(.*?)(?:```|\Z)", re.DOTALL)
+_ELEMENT = re.compile(
+    r"^\s*(?:\*?\[\w{0,4}\d{1,5}\]|uid=\S+ |(?:- )?[a-zA-Z]+ (?:\"|')|- [a-z]+:|- /url|\[\d+\] |RootWebArea)",
+    re.MULTILINE,
+)
+_LEAST_ELEMENTS = 3  # lines that make an element list
+
+
 class PageElement(NamedTuple):
     """One line of an accessibility tree, element list or recognised text.
 
@@ -95,6 +103,19 @@ _REFS = (
     ("bid=", re.compile(r"\[?bid=[\w'\"]+\]? ?")),
 )
 _NUMBER = re.compile(r"^([ \t]*)\*?\[\w{0,4}\d{1,5}\]:?", re.MULTILINE)
+
+
+def find_element_list(text: str) -> str:
+    """Returns the accessibility tree or element list in a tool result or message; "" if there is none.
+
+    Args:
+        text: The whole text, which may also say what was done, or hold the code that did it.
+    """
+    if snapshots := _SNAPSHOT.findall(text):
+        return str(snapshots[-1]).rstrip("\n")
+    listed = "\n".join(split_element_lines(text))
+    starts = [found.start() for found in _ELEMENT.finditer(listed)]
+    return listed[starts[0] :] if len(starts) >= _LEAST_ELEMENTS else ""
 
 
 def without_refs(text: str) -> str:
@@ -140,7 +161,8 @@ def read_element(line: str) -> PageElement:
             or held.get("name", "")
         )
         text = found["text"].strip().strip('"')
-        return PageElement(depth, found["role"].lower(), text or label, held.get("value", ""), states)
+        role = found["role"].lower()
+        return PageElement(depth, "link" if role == "a" else role, text or label, held.get("value", ""), states)
     is_item = stripped.startswith("- ")
     if (found := _ROLE_TEXT.match(body)) and (found["role"].lower() in _TEXT_ROLES or (is_item and body[0].islower())):
         return PageElement(depth, found["role"].lower(), _strip(found["text"]), "", states)

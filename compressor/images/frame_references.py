@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from compressor.context.model import Context, Role, TextSlot
+from compressor.images.frame_sources import find_last_steps
 from compressor.images.frame_words import (
     ANY_NOUN,
     BACK_AFTER,
@@ -98,25 +99,12 @@ def referenced_frames(context: Context, frames: Sequence[Frame], recent_turns: i
         frames: Its frames, in order.
         recent_turns: In how many of the agent's last turns its words still hold. What the user says always holds.
     """
-    since, since_relative = (_last_steps(context, count) for count in (recent_turns, RELATIVE_AGENT_TURNS))
+    since, since_relative = (find_last_steps(context.turns, count) for count in (recent_turns, RELATIVE_AGENT_TURNS))
     return {
         reference.number
         for reference in find_references(context, frames, since)
         if reference.role != "assistant" or not reference.is_relative or reference.message >= since_relative
     }
-
-
-def _last_steps(context: Context, count: int) -> int:
-    """Returns the index of the message with which the last `count` turns of the agent start."""
-    turns = context.turns
-    starts = [
-        turn.index
-        for i, turn in enumerate(turns)
-        if turn.role == "assistant" and (not i or turns[i - 1].role != "assistant")
-    ]
-    if count <= 0:
-        return len(turns)
-    return starts[-count] if count <= len(starts) else 0
 
 
 def _is_beside(slot: TextSlot, frames: Sequence[Frame]) -> bool:

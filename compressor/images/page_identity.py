@@ -164,6 +164,15 @@ def _tool_family(frame: Frame) -> str:
     return word if word in _SURFACES else "screen"
 
 
+def _name_page(frame: Frame) -> str:
+    """The key of a page whose URL, window or title is known; "" for others."""
+    if frame.url:
+        return f"url:{normalise_url(frame.url)}{_place(frame)}"
+    if frame.window or frame.title:
+        return f"title:{normalise_title(frame.window)}|{normalise_title(frame.title)}{_place(frame)}"
+    return ""
+
+
 def _lines_beside(frame: Frame) -> frozenset[str]:
     """The lines of the element list beside a frame; none if there are too few to tell pages apart."""
     lines = {
@@ -177,35 +186,28 @@ class _PageKeys:
 
     def __init__(self, looks_alike: LooksAlike | None) -> None:
         self._looks_alike = looks_alike
-        self._unnamed: list[tuple[str, str, Frame]] = []  # window, key and newest frame of each page, oldest first
+        self._recent: list[tuple[str, str, Frame]] = []  # window, key and newest frame of each page, oldest first
 
     def key_of(self, frame: Frame) -> str:
         if frame.source == "user" or not frame.is_screenshot:
             return _own_key(frame)
-        place = _place(frame)
-        if frame.url:
-            return f"url:{normalise_url(frame.url)}{place}"
-        if frame.window or frame.title:
-            return f"title:{normalise_title(frame.window)}|{normalise_title(frame.title)}{place}"
         window = window_key(frame)
+        key = _name_page(frame) or self._find_alike(window, frame)
+        self._recent = [recent for recent in self._recent if recent[1] != key][-MAX_COMPARED_PAGES:]
+        self._recent.append((window, key, frame))
+        return key
+
+    def _find_alike(self, window: str, frame: Frame) -> str:
         lines = _lines_beside(frame)
         if self._looks_alike is None and not lines:
             return window
-        for i, (other_window, key, other) in reversed(list(enumerate(self._unnamed))):
+        for other_window, key, other in reversed(self._recent):
             if other_window == window and self._is_same(other, frame, lines):
-                del self._unnamed[i]
-                self._remember(window, key, frame)
                 return key
-        key = f"look:{frame.number}"
-        self._remember(window, key, frame)
-        return key
+        return f"look:{frame.number}"
 
     def _is_same(self, other: Frame, frame: Frame, lines: frozenset[str]) -> bool:
         """Compares the element lists beside two frames, and their pixels where these are too short to tell."""
         if lines and (others := _lines_beside(other)):
             return len(lines & others) >= _LEAST_SHARED * min(len(lines), len(others))
         return self._looks_alike is not None and self._looks_alike(other, frame)
-
-    def _remember(self, window: str, key: str, frame: Frame) -> None:
-        self._unnamed.append((window, key, frame))
-        del self._unnamed[:-MAX_COMPARED_PAGES]

@@ -32,6 +32,7 @@ _WINDOW_LABELS = frozenset(
         *("window", "window title", "active window", "focused window", "foreground window", "current window"),
         *("window name", "activity", "current activity", "foreground activity", "top activity", "app", "current app"),
         *("active app", "foreground app", "app name", "application", "active application", "package", "package name"),
+        *("frontmost app", "frontmost application", "frontmost window", "focused app", "focused application"),
         *("m current focus", "current focus", "screen name"),
     )
 )
@@ -56,6 +57,12 @@ _VERB = re.compile(
     re.IGNORECASE,
 )
 _URL_INSIDE = re.compile(r"\burl\s*[:=]\s*[\"'`(]?(?P<url>(?:https?|file)://[^\s<>\"'`]+)", re.IGNORECASE)
+#: A title in the same line as a URL, after or before it.
+_TITLE_INSIDE = re.compile(
+    r"://\S+[^\n]{0,80}?\btitled?(?:\s*[:=]\s*[\"'“]?|\s+[\"'“])(?P<after>[^\"'”|\n<>]{1,200})"
+    r"|\btitled?(?:\s*[:=]\s*[\"'“]?|\s+[\"'“])(?P<before>[^\"'”|,\n<>]{1,200})[^\n]{0,80}?://",
+    re.IGNORECASE,
+)
 _ACTIVE_TAB = re.compile(r"^.*(?:\((?:current|active)(?: tab)?\)|\[(?:selected|active|current)\]).*$", re.MULTILINE)
 _TAB_LINE = re.compile(r"^\W*Tab (?P<tab>\w+):\s*(?P<value>.+)$", re.MULTILINE)
 _TAB_RECORD = re.compile(r"TabInfo\((?P<fields>.+?)\)(?=[,\]]|$)", re.MULTILINE)
@@ -138,6 +145,8 @@ def _read_labels(text: str) -> PageLabels:
             labels = labels._replace(url=_trim_url(said["url"]))
         elif len(links := list(_MARKDOWN_LINK.finditer(head[:1000]))) == 1 and head.count("\n") < 6:
             labels = labels._replace(url=links[0]["url"], title=labels.title or _clean(links[0]["title"]))
+    if labels.url and not labels.title and "title" in folded and (found := _TITLE_INSIDE.search(head[:2000])):
+        labels = labels._replace(title=_clean(found["after"] or found["before"]).rstrip(")].,;"))
     return labels._replace(files=tuple(dict.fromkeys((*labels.files, *_file_names(head)))))
 
 

@@ -8,8 +8,10 @@ import time
 import pytest
 
 from compressor.context.refs import PLACEHOLDER_RE
-from compressor.images.changed_text import changed_words
+from compressor.images.changed_text import changed_words, frame_changes
+from compressor.images.frames import list_frames
 from support.property_tests import given, st
+from support.screen_runs import ScreenStep, screen_run
 
 ROWS = """- table:
   - row "Blue mug 2 12.00":
@@ -98,6 +100,19 @@ PAIRS = [
 @pytest.mark.parametrize(("old", "new", "words"), PAIRS)
 def test_changes(old: str, new: str, words: str) -> None:
     assert changed_words(old, new) == words
+
+
+def test_changes_between_frames_are_those_of_the_page() -> None:
+    """What was done and the code that did it stand beside the frame, too."""
+    text = '### Ran code\n```js\nclick(0);\n```\n- Page URL: https://a.example\n```yaml\n- link "Cart (0)"\n- p: x\n```'
+    steps = [ScreenStep("browser_click", {}, text.replace("0", str(i))) for i in (2, 3)]
+    old, new = list_frames(screen_run(steps, "anthropic"))
+    assert frame_changes(old, new) == "link Cart 2 → 3"
+    old, new = list_frames(screen_run([ScreenStep("browser_click", {}, f"Clicked {i}.") for i in (2, 3)], "anthropic"))
+    assert frame_changes(old, new) == ""
+    listed = [ScreenStep("step", {}, f"Did {i}\n[1]<a>Home</a>\n[2]<a>Cart ({i})</a>\n[3]<a>Help</a>") for i in (2, 3)]
+    old, new = list_frames(screen_run(listed, "anthropic"))
+    assert frame_changes(old, new) == "link Cart 2 → 3"
 
 
 def test_same_text_and_other_page() -> None:

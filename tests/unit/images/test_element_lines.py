@@ -14,7 +14,7 @@ LINES = [
     ("- text: Cart (3)", "text", "Cart (3)", "", ()),
     ("[12] StaticText 'Total 5', focused", "statictext", "Total 5", "", ()),
     ('[7]: <button> "Search";', "button", "Search", "", ()),
-    ("*[33]<a href=/x>Home</a>", "a", "Home", "", ()),
+    ("*[33]<a href=/x>Home</a>", "link", "Home", "", ()),
     ('[4]<input placeholder="Email" value="a@b.example"/>', "input", "Email", "a@b.example", ()),
     ('uid=1_4 link "Docs" url="https://a.example"', "link", "Docs", 'url="https://a.example"', ()),
     ("checkbox 'News', checked=false", "checkbox", "News", "", ()),

@@ -120,3 +120,10 @@ def test_element_lists_tell_pages_apart() -> None:
     messages = [one for text in texts for one in (said("Action: Click [5]"), shown(text, chat_image()))]
     pages = group_pages(list_frames(parse_run([{"role": "user", "content": "Go."}, *messages])))
     assert [page.page for page in pages] == ["look:1", "look:1", "look:3", "look:1"]
+
+
+def test_an_unnamed_frame_may_look_like_a_named_page() -> None:
+    steps = [ScreenStep("tap", {}, "Current activity: com.example/.Cart"), ScreenStep("swipe", {"x": 1, "y": 2})]
+    frames = list_frames(screen_run(steps, "langchain"))
+    assert len({page.page for page in group_pages(frames, lambda a, b: True)}) == 1
+    assert len({page.page for page in group_pages(frames, lambda a, b: False)}) == 2

@@ -59,6 +59,10 @@ PAGES = [
     ("You are on [Bee](https://a.example/x).", "https://a.example/x", "Bee"),
     ("RootWebArea 'Bee', focused\n  [12] link 'Home'", "", "Bee"),
     ("## Pages\n0: https://mail.example\n1: https://a.example/x [selected]", "https://a.example/x", ""),
+    ("URL: https://a.example/x | Title: Bee", "https://a.example/x", "Bee"),
+    ('<page url="https://a.example/x" title="Bee">', "https://a.example/x", "Bee"),
+    ("Opened the page titled 'Bee' at https://a.example/x.", "https://a.example/x", "Bee"),
+    ('# response\n## Pages\n0: https://a.example/ [selected]\nuid=1_0 RootWebArea "Bee"', "https://a.example/", "Bee"),
     ("url: a.example/x", "a.example/x", ""),
     (
         json.dumps({"ok": True, "page": {"currentUrl": "https://a.example", "pageTitle": "Bee"}}),
