@@ -63,6 +63,11 @@ PAGES = [
     ('<page url="https://a.example/x" title="Bee">', "https://a.example/x", "Bee"),
     ("Opened the page titled 'Bee' at https://a.example/x.", "https://a.example/x", "Bee"),
     ('# response\n## Pages\n0: https://a.example/ [selected]\nuid=1_0 RootWebArea "Bee"', "https://a.example/", "Bee"),
+    ("Current page: Bee | Hive (https://a.example/x)", "https://a.example/x", "Bee | Hive"),
+    ("| URL | https://a.example/x |\n| Title | Bee |", "https://a.example/x", "Bee"),
+    ("Browser tab 'Bee' (https://a.example/x)", "https://a.example/x", "Bee"),
+    ("[Screenshot] https://a.example/x", "https://a.example/x", ""),
+    ("state:\n  url: 'https://a.example/x'\n  title: 'Bee'", "https://a.example/x", "Bee"),
     ("url: a.example/x", "a.example/x", ""),
     (
         json.dumps({"ok": True, "page": {"currentUrl": "https://a.example", "pageTitle": "Bee"}}),
@@ -102,6 +107,8 @@ NOTHING = [
     "Clicked the button.",
     "window: 1280x800",
     "Page 3 of 10",
+    "Result: 200 OK https://api.example/v1/items",
+    "See https://a.example/help for help. Element clicked.",
     '[{"title": "One", "url": "https://a.example"}, {"title": "Two", "url": "https://b.example"}]',
     "Note: see below",
 ]
