@@ -23,6 +23,7 @@ from compressor.images.frame_words import (
     NTH,
     NTH_CHINESE,
     NUMBERED,
+    OF_STEP,
     SEEN,
     ordinal_number,
 )
@@ -131,8 +132,9 @@ def _read_words(text: str, before: Sequence[Frame]) -> Iterator[tuple[int, str]]
             yield from _by_number(number, before, found[0], is_shot)
     for found in NTH.finditer(text):
         yield from _by_order(ordinal_number(found["ordinal"]), before, found[0], found["shot"] is not None)
-    for found in NTH_CHINESE.finditer(text):
-        yield from _by_order(ordinal_number(found["number"]), before, found[0], found["shot"] is not None)
+    for pattern in (NTH_CHINESE, OF_STEP):
+        for found in pattern.finditer(text):
+            yield from _by_order(ordinal_number(found["number"]), before, found[0], found["shot"] is not None)
     if found_mine := MINE.search(text):
         yield from ((frame.number, found_mine[0]) for frame in before if frame.source == "user")
 

@@ -53,6 +53,8 @@ AGENT = [
     ("In the last screenshot there is a form.", set()),
     ("The image is 1280x800, image 2.5 times larger, 12% of frame 3px.", set()),
     ("See image 44.", set()),
+    ("According to the screenshot from step 2, it was 1.", {3}),
+    ("The product image 3 of 5 is blurred.", set()),
 ]
 
 
@@ -72,6 +74,7 @@ USER = [
     ("看图5", {5}),
     ("比较上一张图", {5, 6}),
     ("Is the 2nd image the same as my photo?", {2, 1}),
+    ("前面的截图显示什么", {4, 6}),
     ("Thanks, go on.", set()),
 ]
 
