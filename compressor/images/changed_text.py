@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-from compressor.images.element_lines import PageElement
+from compressor.images.element_lines import PageElement, find_element_list
+from compressor.images.frames import Frame
 from compressor.images.page_lines import LOOKED_BACK, PageLines, differing_range, surplus_lines
 from compressor.images.page_words import quote_words
 
@@ -22,6 +23,7 @@ MAX_CHANGED_LINES = 60
 _MAX_LINES = 20_000
 _MAX_NAME = 50
 _LEAST_ALIKE = 0.34
+_CHOICES = frozenset(("option", "radio", "tab", "menuitemradio"))
 _OPPOSITES = {"disabled": "enabled", "expanded": "collapsed", "hidden": "shown"}
 _TOKEN = re.compile(r"\d+(?:[.,:/]\d+)*|\w+|[^\w\s]")
 
@@ -68,11 +70,24 @@ def changed_words(old_text: str, new_text: str, max_chars: int = DEFAULT_MAX_CHA
     if not pairs and len(gone) == len(old):
         return ""
     changes = _describe(old_side, new_side, pairs)
+    only_old, only_new = _without_moved(old_side, only_old, new_side, only_new)
     news = _named(new_side, only_new, pairs, index=1)
     olds = _named(old_side, only_old, pairs, index=0)
     if len(changes) + len(news) + len(olds) > MAX_CHANGES:
         return ""
     return _join(changes, news, olds, max_chars)
+
+
+def frame_changes(old: Frame, new: Frame, max_chars: int = DEFAULT_MAX_CHARS) -> str:
+    """Returns what changed between two frames by the element lists beside them; "" if one has none or too much changed.
+
+    Args:
+        old: The earlier frame.
+        new: The later frame.
+        max_chars: The largest length.
+    """
+    old_text, new_text = ("\n".join(filter(None, map(find_element_list, frame.texts))) for frame in (old, new))
+    return changed_words(old_text, new_text, max_chars)
 
 
 def _match(
@@ -116,7 +131,7 @@ def _pair(
 
 def _likeness(old: PageElement, new: PageElement) -> float:
     """How likely one element became the other: 0 to 1."""
-    if old.role != new.role:
+    if old.role != new.role or bool(old.name) != bool(new.name):
         return 0.0
     if old.name == new.name:
         return 1.0
@@ -131,11 +146,15 @@ def _likeness(old: PageElement, new: PageElement) -> float:
 
 
 def _describe(old: PageLines, new: PageLines, pairs: Sequence[tuple[int, int]]) -> list[_Change]:
-    changes: list[_Change] = []
+    changes = _describe_choices(old, new, pairs)
+    chosen = {change.line for change in changes}
     for i, j in pairs:
+        if old[i].role in _CHOICES and {new.owner(line) for line in chosen} & {new.owner(j)}:
+            continue
         change = _describe_pair(old, new, i, j)
         if change is not None and change.words not in [other.words for other in changes]:
             changes.append(change)
+    changes.sort(key=lambda change: change.line)
     repeats: set[int] = set()
     for k, change in enumerate(changes):
         end = new.subtree_end(change.line)
@@ -145,6 +164,22 @@ def _describe(old: PageLines, new: PageLines, pairs: Sequence[tuple[int, int]]) 
         if not same and any(_is_part(changes[m], change) for m in inside):  # a row, whose cells say it better
             repeats.add(k)
     return [change for k, change in enumerate(changes) if k not in repeats]
+
+
+def _describe_choices(old: PageLines, new: PageLines, pairs: Sequence[tuple[int, int]]) -> list[_Change]:
+    """Says of lists of options of which another one is selected now what was selected before and is now."""
+    moved: dict[str, tuple[list[int], list[int]]] = {}
+    for i, j in pairs:
+        before, after = old[i], new[j]
+        if after.role in _CHOICES and before.name == after.name and before.states != after.states:
+            lists = moved.setdefault(new.owner(j), ([], []))
+            lists[len(after.states) > len(before.states)].append(j)
+    changes = []
+    for owner, (lost, gained) in moved.items():
+        if owner and len(lost) == len(gained) == 1:
+            a, b = new[lost[0]].name, new[gained[0]].name
+            changes.append(_Change(f"{_owner_words(owner)} {_value(a)} → {_value(b)}", (a, b), gained[0]))
+    return changes
 
 
 def _is_part(inner: _Change, outer: _Change) -> bool:
@@ -169,7 +204,7 @@ def _describe_pair(old: PageLines, new: PageLines, i: int, j: int) -> _Change | 
     whole = f"{_quote(before.name)} → {_quote(after.name)}"
     if not _has_letters(before.name) and not _has_letters(after.name):
         whole = f"{_value(before.name)} → {_value(after.name)}"
-        owner = new.owner(j)
+        owner = f"{new.owner(j)} {new.column(j)}".strip()
         return _Change(f"{role}{_owner_words(owner)} {whole}".strip(), (before.name, after.name), j)
     owner = new.owner(j) if role and old.keys.count(old.keys[i]) > 1 else ""
     ending = f" at {_quote(owner)}" if owner else ""
@@ -190,6 +225,14 @@ def _differing_words(old: str, new: str) -> tuple[str, str, str, bool]:
     middle_new = new[b[start].start() : b[len(b) - 1 - end].end()] if start < len(b) - end else ""
     has_end = any(map(str.isalpha, "".join(match[0] for match in a[len(a) - end :])))
     return head.strip(" ([{:-–—·#$€£,;"), middle_old, middle_new, has_end
+
+
+def _without_moved(
+    old: PageLines, only_old: Sequence[int], new: PageLines, only_new: Sequence[int]
+) -> tuple[list[int], list[int]]:
+    """Drops elements whose words are in both texts, only in another role or place."""
+    moved = {old[i].name for i in only_old} & {new[j].name for j in only_new}
+    return [i for i in only_old if old[i].name not in moved], [j for j in only_new if new[j].name not in moved]
 
 
 def _named(side: PageLines, indices: Sequence[int], pairs: Sequence[tuple[int, int]], index: int) -> list[str]:

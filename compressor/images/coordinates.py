@@ -15,11 +15,15 @@ from typing import Any, Literal
 from compressor.context.formats.json_values import to_plain_dict
 from compressor.context.model import Context, TextSlot, Turn
 from compressor.context.tool_rounds import open_tool_round
+from compressor.images.frame_sources import find_last_steps
 from compressor.images.page_identity import FramePage
 
 #: How an agent names what it acts on: pixels, fractions of the width and height, elements, or nothing that is known.
 PointingStyle = Literal["pixels", "fractions", "elements", "unknown"]
 
+RECENT_STEPS = 2  # of the agent, in which it may still need the frame that it read coordinates off
+_MAX_STEPS = 60  # messages of the agent that are read, from the newest back
+_ENOUGH_POINTS = 4  # coordinates after which no older message is read
 _MAX_CHARS = 8_000  # of one text that are read, from its end
 _COMPUTER_TOOL = re.compile(r"computer(?:[_-].*)?|bash_computer|desktop_\w+")
 _POINT_KEYS = re.compile(
@@ -40,7 +44,7 @@ _ACTION = (
     r"|scroll\w*|mouse\w*|touch|left_double|right_single|click_at|leftClick|doubleClick|rightClick"
 )
 _CODE = re.compile(
-    rf"\b(?:pyautogui\.|mouse\.|page\.mouse\.|device\.|d\.|driver\.)?(?:{_ACTION})\w*\s*\(\s*(?:(?:x|start_box|point|pos\w*|"
+    rf"\b(?:pyautogui\.|mouse\.|page\.mouse\.|device\.|d\.|driver\.)?(?:{_ACTION})\w*\s*[\[(]\s*(?:(?:x|start_box|point|pos\w*|"
     rf"coord\w*|start|from)\s*=\s*)?['\"]?[\[(]*\s*(?:<\|box_start\|>|<point>|<box>)?\s*[\[(]*\s*"
     rf"(?P<x>{_NUMBER})\s*[, ]\s*(?:y\s*=\s*)?(?P<y>{_NUMBER})",
     re.IGNORECASE,
@@ -49,6 +53,10 @@ _SHELL = re.compile(
     rf"\b(?:input (?:tap|swipe|touchscreen \w+)|xdotool mousemove)\s+(?P<x>{_NUMBER})\s+(?P<y>{_NUMBER})"
 )
 _TAG = re.compile(rf"<(?:point|box|click)>\s*[\[(]*(?P<x>{_NUMBER})[,\s]+(?P<y>{_NUMBER})|start_box=['\"]")
+_JSON_POINT = re.compile(
+    rf"\"(?:coordinate|coordinates|point|point_2d|bbox_2d|start_box|position)\"\s*:\s*\[+\s*(?P<x>{_NUMBER})\s*,\s*"
+    rf"(?P<y>{_NUMBER})"
+)
 _ELEMENT_ACTION = re.compile(
     r"\b(?:click|type|tap|scroll|hover|select|press|fill|input)\w*\s*[\[(]\s*['\"]?[a-z]{0,4}\d{1,4}['\"]?\s*[\])]",
     re.I,
@@ -89,14 +97,13 @@ def read_coordinate_use(context: Context, pages: Sequence[FramePage]) -> Coordin
     style = points.style
     if style in ("elements", "unknown") or not pages:
         return CoordinateUse(style)
-    whole = {page.frame.number for page in pages if page.is_newest_of_window and page.frame.is_screenshot}
+    screens = [page for page in pages if page.frame.is_screenshot and not page.frame.is_part]
+    whole = {page.frame.number for page in screens if page.is_newest_of_window}
     whole |= _in_open_round(context, pages)
-    if points.last_message is not None:
-        before = [
-            page for page in pages if page.frame.message < (points.last_message or 0) and page.frame.is_screenshot
-        ]
+    if points.last_message is not None and points.last_message >= find_last_steps(context.turns, RECENT_STEPS):
+        before = [page for page in screens if page.frame.message < points.last_message]
         whole |= {page.frame.number for page in before[-1:]}
-    if not any(page.frame.is_screenshot for page in pages):  # the task is to find something in a user's picture
+    if not screens:  # the task is to find something in a user's picture
         whole |= {pages[-1].frame.number}
     return CoordinateUse(style, frozenset(whole), frozenset(whole if style == "pixels" else ()))
 
@@ -115,13 +122,20 @@ class _Points:
 
     def __init__(self, context: Context) -> None:
         self.last_message: int | None = None
-        self._largest = 0.0
-        self._has_fraction = False
+        self._points: list[tuple[float, float]] = []
         self._has_element = False
-        for turn in context.turns:
-            if turn.role == "assistant":
-                for found in _read_turn(context, turn):
-                    self._add(turn.index, found)
+        steps = [turn for turn in context.turns if turn.role == "assistant"]
+        for turn in reversed(steps[-_MAX_STEPS:]):
+            points = len(self._points)
+            for found in _read_turn(context, turn):
+                if found is None:
+                    self._has_element = True
+                else:
+                    self._points.append(found)
+            if self.last_message is None and len(self._points) > points:
+                self.last_message = turn.index
+            if len(self._points) >= _ENOUGH_POINTS:
+                break
         self._asks = self.last_message is None and (
             _tools_take_points(context.tools or ()) or (not self._has_element and _instructions_ask(context))
         )
@@ -129,18 +143,11 @@ class _Points:
     @property
     def style(self) -> PointingStyle:
         if self.last_message is not None:
-            return "fractions" if self._has_fraction and self._largest <= 1 else "pixels"
+            values = [value for point in self._points for value in point]
+            return "fractions" if max(values) <= 1 and any(0 < value < 1 for value in values) else "pixels"
         if self._asks:
             return "pixels"
         return "elements" if self._has_element else "unknown"
-
-    def _add(self, message: int, found: tuple[float, float] | None) -> None:
-        if found is None:
-            self._has_element = True
-            return
-        self.last_message = message
-        self._largest = max(self._largest, *found)
-        self._has_fraction |= any(0 < value < 1 for value in found)
 
 
 def _read_turn(context: Context, turn: Turn) -> Iterator[tuple[float, float] | None]:
@@ -218,7 +225,7 @@ def _number(held: Any) -> float | None:
 
 def _read_text(text: str) -> Iterator[tuple[float, float] | None]:
     """Reads actions that are written as code or text: `click(120, 300)`, `start_box='(120,300)'`, `Click [12]`."""
-    for pattern in (_CODE, _SHELL, _TAG):
+    for pattern in (_CODE, _SHELL, _TAG, _JSON_POINT):
         for found in pattern.finditer(text):
             yield (float(found["x"] or 0), float(found["y"] or 0)) if found["x"] else (2.0, 2.0)
     if _ELEMENT_ACTION.search(text):

@@ -25,8 +25,9 @@ _NAMED = re.compile(
     r"\s*(?:[:,]?\s*(?:value=)?(?P<value>.*))?$"
 )
 _TAGGED = re.compile(r"^<(?P<role>[A-Za-z][\w-]{0,30})(?P<attributes>[^>]*?)/?\s*>(?P<text>.*?)(?:</[\w-]+>)?$")
+_QUOTED = re.compile(r"^\"([^\"]*)\"(?:,\s*\"([^\"]*)\")?$")  # a text, or a text and its label
 _ATTRIBUTE = re.compile(r"\b(value|aria-label|placeholder|alt|title|name)=(?:\"([^\"]*)\"|'([^']*)'|(\S+))")
-_ROLE_TEXT = re.compile(r"^(?P<role>[a-z][a-zA-Z]{2,20}):\s+(?P<text>\S.*)$")
+_ROLE_TEXT = re.compile(r"^(?P<role>[a-z][a-zA-Z]{1,20}):\s+(?P<text>\S.*)$")
 _PLAIN_ROLES = frozenset(
     (
         *(
@@ -63,6 +64,14 @@ _TEXT_ROLES = _PLAIN_ROLES | {"alert", "status", "heading", "log", "note", "tool
 _ITEM_END = re.compile(r";[\t ]+(?=\[\w{0,4}\d{1,5}\])")
 
 
+_SNAPSHOT = re.compile(r"```ya?ml\n(.*?)(?:```|\Z)", re.DOTALL)
+_ELEMENT = re.compile(
+    r"^\s*(?:\*?\[\w{0,4}\d{1,5}\]|uid=\S+ |(?:- )?[a-zA-Z]+ (?:\"|')|- [a-z]+:|- /url|\[\d+\] |RootWebArea)",
+    re.MULTILINE,
+)
+_LEAST_ELEMENTS = 3  # lines that make an element list
+
+
 class PageElement(NamedTuple):
     """One line of an accessibility tree, element list or recognised text.
 
@@ -96,6 +105,19 @@ _REFS = (
 _NUMBER = re.compile(r"^([ \t]*)\*?\[\w{0,4}\d{1,5}\]:?", re.MULTILINE)
 
 
+def find_element_list(text: str) -> str:
+    """Returns the accessibility tree or element list in a tool result or message; "" if there is none.
+
+    Args:
+        text: The whole text, which may also say what was done, or hold the code that did it.
+    """
+    if snapshots := _SNAPSHOT.findall(text):
+        return str(snapshots[-1]).rstrip("\n")
+    listed = "\n".join(split_element_lines(text))
+    starts = [found.start() for found in _ELEMENT.finditer(listed)]
+    return listed[starts[0] :] if len(starts) >= _LEAST_ELEMENTS else ""
+
+
 def without_refs(text: str) -> str:
     """Returns a text without the numbers and refs of elements. It has as many lines as before."""
     for mark, pattern in _REFS:
@@ -125,7 +147,10 @@ def read_element(line: str) -> PageElement:
     body = re.sub(r"\s+", " ", body).strip().rstrip(";").rstrip()
     if found := _NAMED.match(body):
         name = found["double"] if found["double"] is not None else found["single"]
-        return PageElement(depth, found["role"].lower(), name.strip(), _strip(found["value"] or ""), states)
+        value = (found["value"] or "").strip()
+        if label := _QUOTED.match(value.lstrip(", ")) if body.startswith("<") else None:
+            return PageElement(depth, found["role"].lower(), _fuller(name.strip(), label[1]), "", states)
+        return PageElement(depth, found["role"].lower(), name.strip(), _strip(value), states)
     if found := _TAGGED.match(body):
         held = {key: double or single or bare for key, double, single, bare in _ATTRIBUTE.findall(found["attributes"])}
         label = (
@@ -136,13 +161,24 @@ def read_element(line: str) -> PageElement:
             or held.get("name", "")
         )
         text = found["text"].strip().strip('"')
-        return PageElement(depth, found["role"].lower(), text or label, held.get("value", ""), states)
-    if (found := _ROLE_TEXT.match(body)) and found["role"].lower() in _TEXT_ROLES:
+        role = found["role"].lower()
+        return PageElement(depth, "link" if role == "a" else role, text or label, held.get("value", ""), states)
+    is_item = stripped.startswith("- ")
+    if (found := _ROLE_TEXT.match(body)) and (found["role"].lower() in _TEXT_ROLES or (is_item and body[0].islower())):
         return PageElement(depth, found["role"].lower(), _strip(found["text"]), "", states)
+    if quoted := _QUOTED.match(body):
+        return PageElement(depth, "", _fuller(quoted[1], quoted[2] or ""), "", states)
     bare = body.rstrip(":").strip()
-    if bare.lower() in _PLAIN_ROLES and (body.endswith(":") or stripped.startswith("-")):
+    if bare.isalpha() and bare.islower() and (is_item or (bare in _PLAIN_ROLES and body.endswith(":"))):
         return PageElement(depth, bare.lower(), "", "", states)
     return PageElement(depth, "", _strip(bare if not bare.startswith("/") else body), "", states)
+
+
+def _fuller(text: str, label: str) -> str:
+    """The longer of an element's text and its label if it holds the other, else both."""
+    if text in label or label in text:
+        return max(text, label, key=len).strip()
+    return f"{text} ({label})"
 
 
 def _is_marked(body: str) -> bool:

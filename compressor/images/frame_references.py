@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from compressor.context.model import Context, Role, TextSlot
+from compressor.images.frame_sources import find_last_steps
 from compressor.images.frame_words import (
     ANY_NOUN,
     BACK_AFTER,
@@ -22,14 +23,17 @@ from compressor.images.frame_words import (
     NTH,
     NTH_CHINESE,
     NUMBERED,
+    OF_STEP,
     SEEN,
     ordinal_number,
 )
 from compressor.images.frames import Frame
 from compressor.images.page_identity import normalise_title
 
-#: In how many of the agent's last turns its words about earlier frames still hold. What the user says always holds.
+#: In how many of the agent's last turns its words about a frame still hold, if they name it ("image 5"), and if they
+#: only look back ("the previous screenshot"). What the user says always holds.
 RECENT_AGENT_TURNS = 8
+RELATIVE_AGENT_TURNS = 2
 _MAX_CHARS = 20_000  # of one text that are read, half from each end
 _MAX_NAMED = 200  # frames whose titles and file names are looked for
 _NEWEST = re.compile(r"\b(?:last|above)\b|letzte|oben|últim|arriba|dernièr|ci-dessus|上图", re.IGNORECASE)
@@ -45,20 +49,23 @@ class FrameReference:
         message: Index of the message with the words.
         role: Who says them.
         words: The words.
+        is_relative: Whether the words do not name the frame but look back from where they stand.
     """
 
     number: int
     message: int
     role: Role
     words: str
+    is_relative: bool = False
 
 
-def find_references(context: Context, frames: Sequence[Frame]) -> list[FrameReference]:
+def find_references(context: Context, frames: Sequence[Frame], agent_since: int = 0) -> list[FrameReference]:
     """Returns all references to earlier frames, in order; a frame that is the newest at the time is not an earlier one.
 
     Args:
         context: The context.
         frames: Its frames, in order.
+        agent_since: Index of the message from which on the agent's words count.
     """
     if not frames:
         return []
@@ -66,8 +73,10 @@ def find_references(context: Context, frames: Sequence[Frame]) -> list[FrameRefe
     names = _FrameNames(frames)
     messages = [frame.message for frame in frames]
     for turn in context.turns[frames[0].message :]:
+        if turn.role == "assistant" and turn.index < agent_since:
+            continue
         for slot in turn.slots:
-            if slot.kind not in _SPOKEN or not slot.text:
+            if slot.kind not in _SPOKEN or not slot.text or slot.text.startswith("[image "):  # a line of ours
                 continue
             # A user's words may be about the pictures beside them, too.
             end = bisect.bisect_left(messages, turn.index + (turn.role == "user"))
@@ -75,9 +84,11 @@ def find_references(context: Context, frames: Sequence[Frame]) -> list[FrameRefe
             if not before or _is_beside(slot, frames):
                 continue
             text = _shorten(slot.text)
-            for number, words in (*_read_words(text, before, turn.role), *names.find(text, before, turn.role)):
-                reference = FrameReference(number, turn.index, turn.role, words)
-                found.setdefault((number, turn.index), reference)
+            named = (*_read_words(text, before), *names.find(text, before, turn.role))
+            for is_relative, pairs in ((False, named), (True, tuple(_read_back(text, before, turn.role)))):
+                for number, words in pairs:
+                    reference = FrameReference(number, turn.index, turn.role, words, is_relative)
+                    found.setdefault((number, turn.index), reference)
     return sorted(found.values(), key=lambda reference: (reference.message, reference.number))
 
 
@@ -89,12 +100,11 @@ def referenced_frames(context: Context, frames: Sequence[Frame], recent_turns: i
         frames: Its frames, in order.
         recent_turns: In how many of the agent's last turns its words still hold. What the user says always holds.
     """
-    agent = [turn.index for turn in context.turns if turn.role == "assistant"]
-    since = agent[-recent_turns] if 0 < recent_turns <= len(agent) else 0 if recent_turns > 0 else len(context.turns)
+    since, since_relative = (find_last_steps(context.turns, count) for count in (recent_turns, RELATIVE_AGENT_TURNS))
     return {
         reference.number
-        for reference in find_references(context, frames)
-        if reference.role != "assistant" or reference.message >= since
+        for reference in find_references(context, frames, since)
+        if reference.role != "assistant" or not reference.is_relative or reference.message >= since_relative
     }
 
 
@@ -108,26 +118,33 @@ def _shorten(text: str) -> str:
     return text if len(text) <= _MAX_CHARS else f"{text[:half]}\n{text[-half:]}"
 
 
-def _read_words(text: str, before: Sequence[Frame], role: Role) -> Iterator[tuple[int, str]]:
-    """Yields the numbers of frames that words for images refer to."""
+def _read_words(text: str, before: Sequence[Frame]) -> Iterator[tuple[int, str]]:
+    """Yields the numbers of frames that are named by their number, their order or their owner."""
     for found in NAMED_KEY.finditer(text):
         yield from _by_number(int(found["number"]), before, found[0], is_shot=False)
     if not ANY_NOUN.search(text):
         return
     for found in NUMBERED.finditer(text):
         is_shot = found["shot"] is not None
-        for group in ("number", "second"):
-            if found[group]:
-                yield from _by_number(int(found[group]), before, found[0], is_shot)
+        first, last = int(found["number"]), int(found["last"] or 0)
+        numbers = range(first, last + 1) if found["range"] and last - first < _MAX_NAMED else (first, last)
+        for number in numbers:
+            yield from _by_number(number, before, found[0], is_shot)
     for found in NTH.finditer(text):
         yield from _by_order(ordinal_number(found["ordinal"]), before, found[0], found["shot"] is not None)
-    for found in NTH_CHINESE.finditer(text):
-        yield from _by_order(ordinal_number(found["number"]), before, found[0], found["shot"] is not None)
-    for pattern in (BACK_BEFORE, BACK_AFTER):
+    for pattern in (NTH_CHINESE, OF_STEP):
         for found in pattern.finditer(text):
-            yield from _look_back(before, found, role)
+            yield from _by_order(ordinal_number(found["number"]), before, found[0], found["shot"] is not None)
     if found_mine := MINE.search(text):
         yield from ((frame.number, found_mine[0]) for frame in before if frame.source == "user")
+
+
+def _read_back(text: str, before: Sequence[Frame], role: Role) -> Iterator[tuple[int, str]]:
+    """Yields the numbers of frames that words such as "the previous screenshot" refer to."""
+    if ANY_NOUN.search(text):
+        for pattern in (BACK_BEFORE, BACK_AFTER):
+            for found in pattern.finditer(text):
+                yield from _look_back(before, found, role)
 
 
 def _by_number(number: int, before: Sequence[Frame], words: str, is_shot: bool) -> Iterator[tuple[int, str]]:

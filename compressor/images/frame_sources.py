@@ -48,8 +48,13 @@ _TEXT_ACTION = re.compile(
 )
 #: Tools that work on something else than the page.
 _OTHER_WORDS = re.compile(
-    r"python|bash|shell|terminal|web_search|memory|todo|notes?\b|file|plot|think|sql|calc|plan\b", re.IGNORECASE
+    r"python|bash|shell|terminal|web_search|memory|todo|notes?\b|file|plot|think|sql|calc|plan\b|fetch|scrape|crawl"
+    r"|extract|http|api_",
+    re.IGNORECASE,
 )
+_ZOOM = re.compile(r"zoom|crop|element_?screenshot|screenshot_?element", re.IGNORECASE)
+_ZOOMED = re.compile(r"\"action\"\s*:\s*\"(?:zoom|crop)\"", re.IGNORECASE)
+_PART_KEYS = re.compile(r"\"(?:ref|element|selector|uid|clip|region|bid)\"\s*:\s*(?!null|\"\")", re.IGNORECASE)
 _OWN_WORDS = re.compile(r"\?|\b(?:i|my|me|you|your)\b", re.IGNORECASE)  # of a person rather than a program
 
 
@@ -100,6 +105,44 @@ def is_screenshot(
     if call is not None and "screenshot" in call.text[:2000].lower():
         return True
     return bool(labels.url or labels.window) or any("screenshot" in text[:500].lower() for text in texts)
+
+
+def works_on_page(tool: str | None) -> bool:
+    """Returns whether a tool's result tells which page or window an agent is on, judged by the tool's name."""
+    is_other = tool is None or "search" in tool.lower() or _OTHER_WORDS.search(tool) is not None
+    return tool is not None and not is_other and _SHOT_WORDS.search(tool) is not None
+
+
+def find_last_steps(turns: Sequence[Turn], count: int) -> int:
+    """Returns the index of the message with which the last `count` steps of the agent start.
+
+    Some message formats write the thinking, words and calls of one step as separate messages.
+
+    Args:
+        turns: The turns of a context.
+        count: The number of steps. With 0 or fewer, the number of turns is returned.
+    """
+    starts = [
+        turn.index
+        for i, turn in enumerate(turns)
+        if turn.role == "assistant" and (not i or turns[i - 1].role != "assistant")
+    ]
+    if count <= 0:
+        return len(turns)
+    return starts[-count] if count <= len(starts) else 0
+
+
+def shows_part(call: TextSlot | None) -> bool:
+    """Returns whether the result of a call shows an element or a region, not the page or screen.
+
+    Args:
+        call: The call, or None.
+    """
+    if call is None or not call.name:
+        return False
+    if _ZOOM.search(call.name) or _ZOOMED.search(call.text[:2000]):
+        return True
+    return "screenshot" in call.name.lower() and _PART_KEYS.search(call.text[:2000]) is not None
 
 
 def is_passive(call: TextSlot) -> bool:

@@ -33,7 +33,7 @@ _ORDINAL = (
 )
 _BACK = (
     r"(?:previous|earlier|prior|preceding|last|older|before|vorherig\w*|vorig\w*|früher\w*|letzte\w*|anterior(?:es)?|última"
-    r"|último|précédente?s?|dernière?|之前的?|上一[张幅个]?|前一[张幅个]?|先前的?)"
+    r"|último|précédente?s?|dernière?|之前的?|上一[张幅个]?|前一[张幅个]?|先前的?|前面的?)"
 )
 _AFTER_BACK = (
     r"(?:above|earlier|before|from earlier|shown earlier|oben|zuvor|anterior(?:es)?|de arriba|précédente?s?|ci-dessus)"
@@ -41,11 +41,14 @@ _AFTER_BACK = (
 
 NUMBERED = re.compile(
     rf"(?<![A-Za-z\dÀ-ÿ_/.-]){_NOUN}\s*(?:no\.?|number|nr\.?|núm\.?|numéro|n°|#|№)?\s*(?P<number>\d{{1,4}})"
-    r"(?:\s*(?:and|&|,|und|y|et|和|/|-|–|to|bis|through)\s*(?P<second>\d{1,4}))?(?![\w%×]|[.,:]\d|\s*(?:x|×|px|by)\s*\d)",
+    r"(?:\s*(?:and|&|,|und|y|et|和|/|(?P<range>-|–|to|bis|through|a|à|到|至))\s*(?P<last>\d{1,4}))?(?![\w%×]|[.,:]\d|\s*(?:x|×|px|by|of|von|sur)\s*\d)",
     re.IGNORECASE,
 )
 NTH = re.compile(rf"\b{_ORDINAL}\s+(?:\w+\s+)?{_NOUN}\b", re.IGNORECASE)
 NTH_CHINESE = re.compile(rf"第(?P<number>[一二两三四五六七八九十]|\d{{1,3}})[张幅个]{_NOUN}")
+OF_STEP = re.compile(
+    rf"(?<![A-Za-zÀ-ÿ_]){_NOUN}\s+(?:from|at|in|of|after|taken in)\s+step\s+(?P<number>\d{{1,3}})\b", re.I
+)
 BACK_BEFORE = re.compile(rf"(?<![A-Za-zÀ-ÿ_]){_BACK}\s*(?:\w+\s+)?{_NOUN}(?![A-Za-zÀ-ÿ_])|上图|前图", re.IGNORECASE)
 BACK_AFTER = re.compile(
     rf"(?<!\w){_NOUN}\s+(?:I |you |we |from |that |which |\w+ ){{0,3}}?{_AFTER_BACK}\b", re.IGNORECASE

@@ -13,8 +13,9 @@ from typing import Any
 
 from compressor.context.formats.json_values import to_plain_dict
 from compressor.context.model import Context, TextSlot, Turn
-from compressor.images.frame_sources import FrameSource, find_source, is_passive, is_screenshot, says_action
+from compressor.images.frame_sources import FrameSource, find_source, is_screenshot, shows_part, works_on_page
 from compressor.images.page_labels import NO_LABELS, PageLabels, read_page_labels, read_page_values
+from compressor.images.page_memory import PageMemory
 
 _OUR_LINE = re.compile(r"\[image (\d{1,4}): ")
 _MAX_TITLE = 300
@@ -38,6 +39,7 @@ class Frame:
         texts: The texts beside it: of the same message or result, and the tool result right before a user message.
         call_text: The arguments of the call whose result it is; "" if there is none.
         place: Index among the images of the same result or message.
+        is_part: Whether it shows an element or a region, which says nothing about the rest of the page.
     """
 
     message: int
@@ -52,6 +54,7 @@ class Frame:
     texts: tuple[str, ...] = ()
     call_text: str = ""
     place: int = 0
+    is_part: bool = False
 
     @property
     def url(self) -> str:
@@ -92,8 +95,7 @@ class _FrameReader:
         self._turns = context.turns
         self._calls: dict[str, TextSlot] = {}
         self._number = 0
-        self._known = NO_LABELS  # the page that the agent was last told about
-        self._is_current = False  # whether nothing has been done since
+        self._memory = PageMemory()
 
     def read(self, position: int) -> None:
         turn = self._turns[position]
@@ -107,13 +109,8 @@ class _FrameReader:
             self._read_group(position, turn, group)
 
     def _read_calls(self, turn: Turn) -> None:
-        calls = [slot for slot in turn.slots if slot.kind == "tool_call"]
-        for slot in calls:
-            if slot.call_id:
-                self._calls[slot.call_id] = slot
-            self._is_current &= is_passive(slot)
-        if not calls and (turn.call_ids or says_action(turn)):
-            self._is_current = False
+        self._calls.update((slot.call_id, slot) for slot in turn.slots if slot.kind == "tool_call" and slot.call_id)
+        self._memory.read_actions(turn)
 
     def _count_lines(self, turn: Turn) -> None:
         for slot in turn.slots:
@@ -132,8 +129,8 @@ class _FrameReader:
         before = self._result_before(position) if turn.role == "user" and not group[0].call_id else ()
         if not images:
             labels = raw.or_else(_read_all([slot.text for slot in group if slot.text])).or_else(in_call)
-            if turn.role == "tool" and not labels.is_empty:
-                self._learn(labels)
+            if not labels.is_empty and works_on_page(group[0].name):
+                self._memory.learn(labels)
             self._count_lines(turn)
             return
         captions = _captions(group)
@@ -149,30 +146,17 @@ class _FrameReader:
                 texts += before
             labels = raw.or_else(_read_all(texts)).or_else(in_call)
             is_shot = is_screenshot(slot, texts, labels, source, call)
-            labels, is_carried = self._carry(labels, is_shot)
+            is_carried = labels.is_empty
+            if is_shot:
+                labels = self._memory.complete(labels)
+            is_carried &= not labels.is_empty
             self.frames.append(
                 Frame(
                     turn.index, slot, self._number, source, is_shot, slot.call_id, slot.name, labels, is_carried, texts,
-                    call.text if call else "", place if len(images) > 1 else 0,
+                    call.text if call else "", place if len(images) > 1 else 0, shows_part(call),
                 )
             )  # fmt: skip
             place += 1
-
-    def _carry(self, labels: PageLabels, is_shot: bool) -> tuple[PageLabels, bool]:
-        """Adds the page that the agent is known to be on to a screenshot that nothing is said about."""
-        if not is_shot:
-            return labels, False
-        if not labels.is_empty:
-            self._learn(labels)
-            return (labels.or_else(self._known) if self._is_current else labels), False
-        if self._is_current and not self._known.is_empty:
-            return labels.or_else(self._known._replace(files=())), True
-        return labels, False
-
-    def _learn(self, labels: PageLabels) -> None:
-        same = self._known.url == labels.url or not labels.url
-        self._known = labels.or_else(self._known) if same and self._is_current else labels
-        self._is_current = True
 
     def _call_of(self, slot: TextSlot, position: int) -> TextSlot | None:
         if slot.call_id and slot.call_id in self._calls:

@@ -1,7 +1,7 @@
 """Groups the frames of a context into pages and windows, and finds the newest of each.
 
 Two frames show the same page if their URLs are the same without what only marks a visit, or, without a URL, if their
-window or title is the same. Frames that nothing is said about are compared by the caller, who has the pixels.
+window or title is the same. Others are compared by the element lists beside them or, by the caller, in their pixels.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from compressor.images.element_lines import split_element_lines, without_refs
 from compressor.images.frames import Frame
 
 #: How many of the last pages without a name a frame is compared with.
@@ -33,6 +34,8 @@ _SURFACES = frozenset(
         *("device", "phone", "ios", "adb"),
     )
 )
+_LEAST_LINES = 10  # beside a frame, to tell its page by them
+_LEAST_SHARED = 0.5  # of the lines of the shorter list, to be the same page
 LooksAlike = Callable[[Frame, Frame], bool]
 
 #: Query parameters that mark a visit or where it came from, and leave the page the same.
@@ -77,7 +80,7 @@ def group_pages(frames: Sequence[Frame], looks_alike: LooksAlike | None = None) 
     Args:
         frames: The frames of a context, in order.
         looks_alike: Whether two frames that nothing is said about show the same page, by their pixels. Without it all
-            such screenshots of one tool count as one page.
+            such screenshots of one window count as one page.
     """
     pages = _PageKeys(looks_alike)
     keys = [pages.key_of(frame) for frame in frames]
@@ -130,12 +133,18 @@ def window_key(frame: Frame) -> str:
     """
     if frame.source == "user" or not frame.is_screenshot:
         return _own_key(frame)
-    place = f"#{frame.place}" if frame.place else ""
+    place = _place(frame)
     if frame.labels.tab:
         return f"tab:{frame.labels.tab}{place}"
     if frame.window and not _ACTIVITY.fullmatch(frame.window):
         return f"window:{normalise_title(frame.window)}{place}"
     return f"screen:{_tool_family(frame)}{place}"
+
+
+def _place(frame: Frame) -> str:
+    """What tells the images of one result apart, and an element or region from the page around it."""
+    part = f"#part:{frame.number}" if frame.is_part else ""
+    return f"#{frame.place}{part}" if frame.place else part
 
 
 def _own_key(frame: Frame) -> str:
@@ -155,33 +164,50 @@ def _tool_family(frame: Frame) -> str:
     return word if word in _SURFACES else "screen"
 
 
+def _name_page(frame: Frame) -> str:
+    """The key of a page whose URL, window or title is known; "" for others."""
+    if frame.url:
+        return f"url:{normalise_url(frame.url)}{_place(frame)}"
+    if frame.window or frame.title:
+        return f"title:{normalise_title(frame.window)}|{normalise_title(frame.title)}{_place(frame)}"
+    return ""
+
+
+def _lines_beside(frame: Frame) -> frozenset[str]:
+    """The lines of the element list beside a frame; none if there are too few to tell pages apart."""
+    lines = {
+        line.strip() for text in frame.texts for line in without_refs("\n".join(split_element_lines(text))).split("\n")
+    }
+    return frozenset(lines) if len(lines) >= _LEAST_LINES else frozenset()
+
+
 class _PageKeys:
     """Gives frames the keys of their pages; remembers the pages without a name."""
 
     def __init__(self, looks_alike: LooksAlike | None) -> None:
         self._looks_alike = looks_alike
-        self._unnamed: list[tuple[str, str, Frame]] = []  # window, key and newest frame of each page, oldest first
+        self._recent: list[tuple[str, str, Frame]] = []  # window, key and newest frame of each page, oldest first
 
     def key_of(self, frame: Frame) -> str:
         if frame.source == "user" or not frame.is_screenshot:
             return _own_key(frame)
-        place = f"#{frame.place}" if frame.place else ""
-        if frame.url:
-            return f"url:{normalise_url(frame.url)}{place}"
-        if frame.window or frame.title:
-            return f"title:{normalise_title(frame.window)}|{normalise_title(frame.title)}{place}"
         window = window_key(frame)
-        if self._looks_alike is None:
-            return window
-        for i, (other_window, key, other) in reversed(list(enumerate(self._unnamed))):
-            if other_window == window and self._looks_alike(other, frame):
-                del self._unnamed[i]
-                self._remember(window, key, frame)
-                return key
-        key = f"look:{frame.number}"
-        self._remember(window, key, frame)
+        key = _name_page(frame) or self._find_alike(window, frame)
+        self._recent = [recent for recent in self._recent if recent[1] != key][-MAX_COMPARED_PAGES:]
+        self._recent.append((window, key, frame))
         return key
 
-    def _remember(self, window: str, key: str, frame: Frame) -> None:
-        self._unnamed.append((window, key, frame))
-        del self._unnamed[:-MAX_COMPARED_PAGES]
+    def _find_alike(self, window: str, frame: Frame) -> str:
+        lines = _lines_beside(frame)
+        if self._looks_alike is None and not lines:
+            return window
+        for other_window, key, other in reversed(self._recent):
+            if other_window == window and self._is_same(other, frame, lines):
+                return key
+        return f"look:{frame.number}"
+
+    def _is_same(self, other: Frame, frame: Frame, lines: frozenset[str]) -> bool:
+        """Compares the element lists beside two frames, and their pixels where these are too short to tell."""
+        if lines and (others := _lines_beside(other)):
+            return len(lines & others) >= _LEAST_SHARED * min(len(lines), len(others))
+        return self._looks_alike is not None and self._looks_alike(other, frame)

@@ -12,61 +12,40 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from compressor.caches import TextMemo
+from compressor.images.label_patterns import (
+    ACTIVE_MARKS,
+    ACTIVE_TAB,
+    CLOSERS,
+    COMPONENT,
+    ENDINGS,
+    FIELD,
+    FILE,
+    FILE_LABELS,
+    HOST,
+    LABEL,
+    LINK,
+    NAMED_SHOT,
+    ROOT,
+    SIZE,
+    TAB_LABELS,
+    TAB_LINE,
+    TAB_RECORD,
+    TITLE_INSIDE,
+    TITLE_LABELS,
+    URL,
+    URL_INSIDE,
+    URL_LABELS,
+    VERB,
+    WINDOW_LABELS,
+)
+
 #: Labels stand at the start of a text. What follows is the page itself, which could say anything.
 MAX_HEAD_CHARS = 8_000
 MAX_JSON_CHARS = 100_000
 _MAX_VALUE_CHARS = 2_000
 _MAX_DEPTH = 4
-
-_URL_LABELS = frozenset(
-    (
-        *("url", "current url", "page url", "tab url", "uri", "href", "address", "location", "current page", "page"),
-        *("webpage", "web page", "site", "start url", "target url", "final url", "link"),
-    )
-)
-_TITLE_LABELS = frozenset(("title", "page title", "current title", "document title", "tab title", "page name"))
-_WINDOW_LABELS = frozenset(
-    (
-        *("window", "window title", "active window", "focused window", "foreground window", "current window"),
-        *("window name", "activity", "current activity", "foreground activity", "top activity", "app", "current app"),
-        *("active app", "foreground app", "app name", "application", "active application", "package", "package name"),
-        *("m current focus", "current focus", "screen name"),
-    )
-)
-_TAB_LABELS = frozenset(
-    ("tab", "tab id", "current tab", "active tab", "page id", "window id", "window handle", "target id")
-)
-_FILE_LABELS = frozenset(
-    (
-        *("path", "file", "filename", "file name", "file path", "filepath", "image path", "screenshot path", "image"),
-        *("screenshot name", "saved to", "output path", "save path", "image name", "screenshot"),
-    )
-)
-_LABEL = re.compile(
-    r"^[\s>*#\-•|]*[<\"'`*]{0,3}(?P<label>[A-Za-z][A-Za-z _\-]{0,30}?)[\"'`*]{0,3}\s*(?:[:=：]\s*|>)(?P<value>\S.*)$",
-    re.MULTILINE,
-)
-_URL = re.compile(r"(?:https?|file|ftp|chrome|chrome-extension|edge|app|view-source)://[^\s<>\"'`，。]+|about:\w+")
-_HOST = re.compile(r"(?:localhost|[\w-]+(?:\.[\w-]+)*\.[a-z]{2,12})(?::\d+)?(?:/\S*)?", re.IGNORECASE)
-_VERB = re.compile(
-    r"\b(?:navigat\w+|redirected|went|opened|loaded|visit\w*|browsing|screenshot of|now (?:on|at)|currently (?:on|at))"
-    r"\b[^\n]{0,40}?(?P<url>(?:https?|file)://[^\s<>\"'`]+)",
-    re.IGNORECASE,
-)
-_URL_INSIDE = re.compile(r"\burl\s*[:=]\s*[\"'`(]?(?P<url>(?:https?|file)://[^\s<>\"'`]+)", re.IGNORECASE)
-_ACTIVE_TAB = re.compile(r"^.*(?:\((?:current|active)(?: tab)?\)|\[(?:selected|active|current)\]).*$", re.MULTILINE)
-_TAB_LINE = re.compile(r"^\W*Tab (?P<tab>\w+):\s*(?P<value>.+)$", re.MULTILINE)
-_TAB_RECORD = re.compile(r"TabInfo\((?P<fields>.+?)\)(?=[,\]]|$)", re.MULTILINE)
-_FIELD = re.compile(r"\b(?P<key>page_id|tab_id|url|title)=(?:'(?P<single>[^']*)'|\"(?P<double>[^\"]*)\"|(?P<bare>\w+))")
-_ROOT = re.compile(r"\b(?:RootWebArea|WebArea|document)\s+(?:\"(?P<double>[^\"\n]+)\"|'(?P<single>[^'\n]+)')")
-_MARKDOWN_LINK = re.compile(r"\[(?P<title>[^\]\n]+)\]\s?\((?P<url>(?:https?|file)://(?:[^()\s]|\([^()\s]*\))+)\)")
-_COMPONENT = re.compile(r"[\w.]+/[\w.$]+")  # of an Android activity
-_FILE = re.compile(
-    r"(?<![\w/.-])(?:[\w.~-]*/)*(?P<name>[\w][\w.@ -]{0,80}?\.(?:png|jpe?g|webp|gif|bmp|tiff?|svg|pdf))\b", re.I
-)
-_NAMED_SHOT = re.compile(r"\bscreenshot ['\"](?P<name>[^'\"\n]{1,80})['\"]", re.IGNORECASE)
-_SIZE = re.compile(r"\W*\d+(?:\s*[x×*,]\s*\d+)?\W*|[{\[].*")
-_CLOSERS = {")": "(", "]": "[", "}": "{"}
+_MAX_AROUND_URL = 60  # characters beside a URL in a text that says nothing else
 
 
 class PageLabels(NamedTuple):
@@ -112,28 +91,41 @@ def read_page_labels(text: str) -> PageLabels:
     Args:
         text: A tool result, a message beside a picture, or the arguments of a call.
     """
+    start = text[:200].lstrip()[:1]
+    return _LABELS[text if start in ("{", "[") and len(text) <= MAX_JSON_CHARS else text[:MAX_HEAD_CHARS]]
+
+
+def _read_labels(text: str) -> PageLabels:
     value = _load_json(text)
     if value is not None:
         return read_page_values(value)
     head = text[:MAX_HEAD_CHARS]
-    active = _ACTIVE_TAB.search(head)
-    labels = _read_tab_list(head, active)
+    folded = head.lower()
+    active = ACTIVE_TAB.search(head) if any(mark in folded for mark in ACTIVE_MARKS) else None
+    labels = _read_tab_list(head, active) if active or "tab" in folded else NO_LABELS
     if active:
         labels = labels.or_else(_read_lines(head[active.start() :]))
-    labels = _read_lines(head).or_else(labels) if not active else labels.or_else(_read_lines(head))
-    if not labels.title and (found := _ROOT.search(head)):
+    labels = labels.or_else(_read_lines(head)) if active else _read_lines(head).or_else(labels)
+    if not labels.title and ("webarea" in folded or "document" in folded) and (found := ROOT.search(head)):
         labels = labels._replace(title=_clean(found["double"] or found["single"]))
-    if not labels.url:
-        if said := _VERB.search(head) or _URL_INSIDE.search(head):
+    if not labels.url and "://" in head:
+        if said := VERB.search(head) or URL_INSIDE.search(head):
             labels = labels._replace(url=_trim_url(said["url"]))
-        elif len(links := list(_MARKDOWN_LINK.finditer(head[:1000]))) == 1 and head.count("\n") < 6:
-            labels = labels._replace(url=links[0]["url"], title=labels.title or _clean(links[0]["title"]))
+        elif head.count("\n") < 6 and len(links := list(LINK.finditer(head[:1000]))) == 1:
+            labels = labels._replace(url=links[0]["url"], title=labels.title or _link_title(links[0]))
+        elif "screenshot" in folded and len(head) - len(url := find_url(head)) < _MAX_AROUND_URL:
+            labels = labels._replace(url=url)
+    if labels.url and not labels.title and "title" in folded and (found := TITLE_INSIDE.search(head[:2000])):
+        labels = labels._replace(title=_clean(found["after"] or found["before"]).rstrip(")].,;"))
     return labels._replace(files=tuple(dict.fromkeys((*labels.files, *_file_names(head)))))
+
+
+_LABELS = TextMemo(_read_labels, max_bytes=4 << 20)
 
 
 def read_page_values(value: Any) -> PageLabels:
     """Returns what a JSON value says about a page or window, under keys such as `url`, `title` and `tab_id`."""
-    labels = PageLabels()
+    labels = NO_LABELS
     for key, text in _leaves(value, 0):
         labels = _add(labels, _normalise_label(key), text)
     return labels
@@ -146,7 +138,7 @@ def file_name(path: str) -> str:
 
 def find_url(text: str) -> str:
     """Returns the first URL in a text, or ""."""
-    found = _URL.search(text)
+    found = URL.search(text)
     return _trim_url(found[0]) if found else ""
 
 
@@ -187,8 +179,8 @@ def _is_active(item: Mapping[Any, Any]) -> bool:
 
 
 def _read_lines(head: str) -> PageLabels:
-    labels = PageLabels()
-    for found in _LABEL.finditer(head):
+    labels = NO_LABELS
+    for found in LABEL.finditer(head):
         labels = _add(labels, _normalise_label(found["label"]), found["value"])
     return labels
 
@@ -196,16 +188,16 @@ def _read_lines(head: str) -> PageLabels:
 def _read_tab_list(head: str, active: re.Match[str] | None) -> PageLabels:
     """Reads the current one of the tabs that are listed in one line each."""
     if active and (url := find_url(active[0])):
-        link = _MARKDOWN_LINK.search(active[0])
-        return PageLabels(link["url"] if link else url, _clean(link["title"]) if link else "")
+        link = LINK.search(active[0])
+        return PageLabels(link["url"] if link else url, _link_title(link) if link else "")
     current = re.search(r"^\W*Current tab:\s*(\w+)", head, re.MULTILINE)
-    for found in _TAB_LINE.finditer(head):
+    for found in TAB_LINE.finditer(head):
         if current and found["tab"] == current[1] and (url := find_url(found["value"])):
             title = found["value"].replace(url, "", 1).strip(" -–—|")
             return PageLabels(url, _clean(title), tab=current[1])
     records = [
-        {field["key"]: field["single"] or field["double"] or field["bare"] or "" for field in _FIELD.finditer(record)}
-        for record in (found["fields"] for found in _TAB_RECORD.finditer(head))
+        {field["key"]: field["single"] or field["double"] or field["bare"] or "" for field in FIELD.finditer(record)}
+        for record in (found["fields"] for found in TAB_RECORD.finditer(head))
     ]
     if records:
         shown = re.search(r"^\W*Current url:\s*(\S+)", head, re.MULTILINE | re.IGNORECASE)
@@ -214,29 +206,35 @@ def _read_tab_list(head: str, active: re.Match[str] | None) -> PageLabels:
         return PageLabels(
             record.get("url", ""), _clean(record.get("title", "")), tab=record.get("page_id", record.get("tab_id", ""))
         )
-    return PageLabels()
+    return NO_LABELS
+
+
+def _link_title(link: re.Match[str]) -> str:
+    return _clean(link["title"] or link["quoted"])
 
 
 def _add(labels: PageLabels, label: str, value: str) -> PageLabels:
     """Adds one labelled value; the first of a kind stays."""
-    if label in _URL_LABELS:
-        url = find_url(value) or (_clean(value) if "url" in label and _HOST.fullmatch(_clean(value)) else "")
+    if label in URL_LABELS:
+        url = find_url(value) or (_clean(value) if "url" in label and HOST.fullmatch(_clean(value)) else "")
         if url and not labels.url:
             rest = _clean(value.replace(url, "", 1).replace("()", "")).strip(" -–—|")
-            rest = rest if any(map(str.isalnum, rest)) and label == "page" and not labels.title else ""
+            rest = (
+                rest if any(map(str.isalnum, rest)) and label in ("page", "current page") and not labels.title else ""
+            )
             return labels._replace(url=url, title=labels.title or rest)
         if not url and label == "page" and not labels.title and not value.strip().isdigit():
             return labels._replace(title=_clean(value))
         return labels
-    if label in _TITLE_LABELS:
+    if label in TITLE_LABELS:
         return labels if labels.title else labels._replace(title=_clean(value))
-    if label in _WINDOW_LABELS and not _SIZE.fullmatch(value.strip()):
-        component = _COMPONENT.search(value) if "focus" in label or "activity" in label else None
+    if label in WINDOW_LABELS and not SIZE.fullmatch(value.strip()):
+        component = COMPONENT.search(value) if "focus" in label or "activity" in label else None
         return labels if labels.window else labels._replace(window=component[0] if component else _clean(value))
-    if label in _TAB_LABELS:
+    if label in TAB_LABELS:
         tab = _clean(value)
         return labels if labels.tab or not re.fullmatch(r"[\w-]{1,64}", tab) else labels._replace(tab=tab)
-    if label in _FILE_LABELS and (names := list(_file_names(value))):
+    if label in FILE_LABELS and (names := list(_file_names(value))):
         return labels._replace(files=tuple(dict.fromkeys((*labels.files, *names))))
     return labels
 
@@ -247,10 +245,13 @@ def _normalise_label(label: str) -> str:
 
 
 def _file_names(text: str) -> Iterator[str]:
-    for found in _FILE.finditer(text):
-        yield found["name"].strip()
-    for found in _NAMED_SHOT.finditer(text):
-        yield found["name"].strip()
+    folded = text.lower()
+    if any(ending in folded for ending in ENDINGS):
+        for found in FILE.finditer(text):
+            yield found["name"].strip()
+    if "screenshot" in folded:
+        for found in NAMED_SHOT.finditer(text):
+            yield found["name"].strip()
 
 
 def _clean(value: str) -> str:
@@ -266,6 +267,6 @@ def _clean(value: str) -> str:
 
 def _trim_url(url: str) -> str:
     """Cuts off what follows a URL in a sentence: punctuation, and a bracket that was opened before it."""
-    while url and (url[-1] in ".,;:!?*" or (url[-1] in _CLOSERS and url.count(_CLOSERS[url[-1]]) < url.count(url[-1]))):
+    while url and (url[-1] in ".,;:!?*" or (url[-1] in CLOSERS and url.count(CLOSERS[url[-1]]) < url.count(url[-1]))):
         url = url[:-1]
     return url

@@ -9,6 +9,8 @@ from compressor.images.element_lines import PageElement, read_element, split_ele
 
 LOOKED_BACK = 30  # lines in which the owner of a value is looked for
 
+MAX_TABLE_LINES = 500  # in which the header of a table is looked for
+
 
 class PageLines:
     """The lines of one text; elements are read when they are needed."""
@@ -49,6 +51,29 @@ class PageLines:
             if other.depth < depth or other.is_plain or other.role in ("heading", "rowheader", "label", "term"):
                 return other.name
         return ""
+
+    def column(self, index: int) -> str:
+        """Returns the header of the column that a cell of a table is in; "" if there is none."""
+        if self[index].role not in ("cell", "gridcell"):
+            return ""
+        row, place = self._place_in_row(index)
+        for i in range(row - 1, max(-1, row - MAX_TABLE_LINES), -1):
+            if self[i].role == "columnheader":
+                first = self._place_in_row(i)[0]
+                headers = [j for j in range(first + 1, i + 1) if self[j].role == "columnheader"]
+                return self[headers[place]].name if place < len(headers) else ""
+            if self[i].depth < self[row].depth - 4:
+                break
+        return ""
+
+    def _place_in_row(self, index: int) -> tuple[int, int]:
+        """The index of the line of a cell's row, and how many cells stand before it in the row."""
+        depth, row = self[index].depth, index
+        place = -1
+        while row >= 0 and self[row].depth >= depth:
+            place += self[row].depth == depth
+            row -= 1
+        return row, place
 
 
 def differing_range(old: Sequence[str], new: Sequence[str]) -> tuple[int, int, int]:

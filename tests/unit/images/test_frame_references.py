@@ -40,7 +40,8 @@ def _found(*more: Any) -> set[int]:
 AGENT = [
     ("In image 3 the total was 12.", {3}),
     ("Screenshot 2 shows it.", {2, 3}),
-    ("Compare images 2 and 3.", {2, 3}),
+    ("Compare images 2 and 4.", {2, 4}),
+    ("Images 2-4 are alike.", {2, 3, 4}),
     ("The first screenshot had a banner.", {2}),
     ("In the previous screenshot I saw the price.", {4}),
     ("As seen on the Cart page, the total is 5.", {4}),
@@ -52,6 +53,8 @@ AGENT = [
     ("In the last screenshot there is a form.", set()),
     ("The image is 1280x800, image 2.5 times larger, 12% of frame 3px.", set()),
     ("See image 44.", set()),
+    ("According to the screenshot from step 2, it was 1.", {3}),
+    ("The product image 3 of 5 is blurred.", set()),
 ]
 
 
@@ -71,6 +74,7 @@ USER = [
     ("看图5", {5}),
     ("比较上一张图", {5, 6}),
     ("Is the 2nd image the same as my photo?", {2, 1}),
+    ("前面的截图显示什么", {4, 6}),
     ("Thanks, go on.", set()),
 ]
 
@@ -103,5 +107,8 @@ def test_old_words_of_the_agent_lose_their_hold(format_name: str) -> None:
     old = screen_run(steps, format_name, after="Go on.")
     assert referenced_frames(old, list_frames(old)) == set()
     assert referenced_frames(old, list_frames(old), recent_turns=20) == {1}
+    looks = [step._replace(words="In the previous screenshot I saw it.") for step in steps]
+    relative = screen_run(looks, format_name)
+    assert referenced_frames(relative, list_frames(relative)) == {11, 12}
     asked = screen_run(steps, format_name, after="What about image 2?")
     assert referenced_frames(asked, list_frames(asked)) == {2}

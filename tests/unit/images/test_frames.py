@@ -51,6 +51,32 @@ def test_redirect_counts_more_than_the_call() -> None:
     assert list_frames(screen_run([step], "openai_responses"))[0].url == "https://a.example/login"
 
 
+def test_a_tab_that_the_agent_comes_back_to() -> None:
+    """Its page is known from before, unless something was done in it last."""
+    steps = [
+        ScreenStep("browser_open", {}, '{"url": "https://a.example", "title": "A", "tab_id": 1}'),
+        ScreenStep("browser_open", {}, '{"url": "https://b.example", "title": "B", "tab_id": 2}'),
+        ScreenStep("browser_switch", {"tab_id": 1}, '{"tab_id": 1}'),
+        ScreenStep("browser_click", {"tab_id": 1}, '{"tab_id": 1}'),
+        ScreenStep("browser_switch", {"tab_id": 2}, '{"tab_id": 2}'),
+    ]
+    frames = list_frames(screen_run(steps, "anthropic"))
+    assert [frame.title for frame in frames] == ["A", "B", "A", "", "B"]
+
+
+def test_other_tools_do_not_say_where_the_browser_is() -> None:
+    steps = [
+        ScreenStep("browser_navigate", {"url": "https://a.example"}, "ok"),
+        ScreenStep("web_search", {"query": "x"}, "URL: https://b.example\nTitle: B", has_image=False),
+        ScreenStep("fetch_url", {"url": "https://c.example"}, "text", has_image=False),
+        ScreenStep("browser_take_screenshot", {}),
+        ScreenStep("search_google", {"query": "x"}, "ok", has_image=False),
+        ScreenStep("browser_take_screenshot", {}),
+    ]
+    frames = list_frames(screen_run(steps, "openai_responses"))
+    assert [frame.url for frame in frames] == ["https://a.example", "https://a.example", ""]
+
+
 def test_computer_call_of_openai() -> None:
     """The URL stands beside the screenshot, in either of two places."""
     image = f"data:image/png;base64,{png(1024, 768)}"

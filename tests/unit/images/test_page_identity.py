@@ -97,3 +97,33 @@ def test_a_picture_file_that_was_read_twice_is_one_page() -> None:
     steps = [ScreenStep("view_image", {"path": "/tmp/chart.png"}) for _ in range(2)]
     pages = group_pages(list_frames(screen_run(steps, "openai_responses")))
     assert [page.is_newest_of_page for page in pages] == [False, True]
+
+
+def test_an_element_does_not_take_the_place_of_its_page() -> None:
+    steps = [
+        ScreenStep("browser_navigate", {}, "URL: https://a.example"),
+        ScreenStep("browser_take_screenshot", {"element": "Cart", "ref": "e4"}),
+        ScreenStep("computer", {"action": "zoom", "region": [0, 0, 10, 10]}),
+    ]
+    pages = group_pages(list_frames(screen_run(steps, "anthropic")))
+    assert [page.frame.is_part for page in pages] == [False, True, True]
+    assert all(page.is_newest_of_page for page in pages)
+
+
+def test_element_lists_tell_pages_apart() -> None:
+    """Of agents that are told neither a URL nor a title."""
+
+    def shows(words: str, count: int) -> str:
+        return "Observation:\n" + ";\t".join(f'[{i}]: <button> "{words} {i}"' for i in range(count))
+
+    texts = [shows("Item", 20), shows("Item", 24), shows("Review", 20), shows("Item", 22)]
+    messages = [one for text in texts for one in (said("Action: Click [5]"), shown(text, chat_image()))]
+    pages = group_pages(list_frames(parse_run([{"role": "user", "content": "Go."}, *messages])))
+    assert [page.page for page in pages] == ["look:1", "look:1", "look:3", "look:1"]
+
+
+def test_an_unnamed_frame_may_look_like_a_named_page() -> None:
+    steps = [ScreenStep("tap", {}, "Current activity: com.example/.Cart"), ScreenStep("swipe", {"x": 1, "y": 2})]
+    frames = list_frames(screen_run(steps, "langchain"))
+    assert len({page.page for page in group_pages(frames, lambda a, b: True)}) == 1
+    assert len({page.page for page in group_pages(frames, lambda a, b: False)}) == 2
