@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable
 
 from compressor.context.model import AttachedFile, Image
-from compressor.tokens.image_tokens import Formula
+from compressor.tokens.image_tokens import GEMINI_3, Formula
 from compressor.tokens.model_families import base_name
 
 PAGE_WIDTH, PAGE_HEIGHT = 1700, 2200
@@ -46,5 +46,5 @@ def file_formula(model: str, image_formula: Formula, scale: float) -> Callable[[
         pages = file.pages and file.pages * image_formula(Image(PAGE_WIDTH, PAGE_HEIGHT, file.detail))
         return pages + count_text(file)
 
-    is_old = re.search(r"gemini-(?:[3-9]|1\d)", name) is None
+    is_old = re.search(GEMINI_3, name) is None
     return count_gemini if "gemini" in name else count

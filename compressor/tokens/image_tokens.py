@@ -135,6 +135,8 @@ _GPT_5_4 = {"low": _ANY_DETAIL, "high": _HIGH, "original": _ORIGINAL, "auto": _H
 _GPT_5_5 = {"low": (256, 512), "high": _HIGH, "original": _ORIGINAL, "auto": _ORIGINAL}
 _GPT_5_6 = {"low": (256, 512), "high": _HIGH, "original": _UNLIMITED, "auto": _UNLIMITED}
 
+#: Gemini 3 and later, with `gemini-flash-latest` and its like.
+GEMINI_3 = r"gemini-(?:[3-9]|1\d|[a-z-]+-latest)"
 _START = r"(?:^|[/.:])"
 #: The first match wins. Numbers of OpenAI's models are from its tables, those of retired ones from earlier versions.
 _FORMULAS: list[tuple[str, Formula]] = [
@@ -152,7 +154,7 @@ _FORMULAS: list[tuple[str, Formula]] = [
     (_START + r"o[13](?:$|-)", partial(_tiles, base=75, tile=150)),
     (r"computer-use", partial(_tiles, base=65, tile=129)),
     (r"gpt-", partial(_tiles, base=85, tile=170)),
-    (r"gemini-(?:[3-9]|1\d)", _gemini_3),
+    (GEMINI_3, _gemini_3),
     (r"gemini", _gemini_2),
     (_START + r"grok", _grok),
     *OPEN_MODELS,
