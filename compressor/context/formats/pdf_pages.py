@@ -52,7 +52,7 @@ def read_pdf(data: bytes) -> PdfContent | None:
     if data.find(b"%PDF-", 0, 1024) < 0:
         return None
     objects: list[bytes] = []  # everything outside of streams, and object streams
-    contents: list[bytes] = []
+    contents: list[tuple[bytes, bool]] = []  # content streams, and whether they are compressed
     object_bytes = position = 0
     for _ in range(MAX_STREAMS):
         found = _STREAM.search(data, position)
@@ -70,10 +70,9 @@ def read_pdf(data: bytes) -> PdfContent | None:
             object_bytes += len(text)
             objects.append(text)
         elif not _NO_TEXT.search(header):
-            raw = data[found.end() : position]
-            contents.append(raw if b"/Filter" not in header else b"\0" + raw)
+            contents.append((data[found.end() : position], b"/Filter" in header))
     objects.append(data[position:])
-    is_encrypted = b"/Encrypt" in objects[-1] or any(b"/Encrypt" in text for text in objects)
+    is_encrypted = any(b"/Encrypt" in text for text in objects)
     pages = _count_pages(b"\n".join(objects))
     if not pages:
         return None
@@ -108,18 +107,18 @@ def _count_pages(objects: bytes) -> int:
     return min(pages, total) if pages and total else pages or total
 
 
-def _count_characters(contents: list[bytes]) -> int:
+def _count_characters(contents: list[tuple[bytes, bool]]) -> int:
     characters = seen = decoded = 0
-    for raw in contents:
+    for raw, is_compressed in contents:
         room = MAX_CONTENT_BYTES - decoded
         if room <= 0:
             break
-        text = _inflate(raw[1:], room) if raw[:1] == b"\0" else raw[:room]
+        text = _inflate(raw, room) if is_compressed else raw[:room]
         seen += len(raw)
         decoded += len(text)
         if b"BT" in text and b"begincmap" not in text:
             characters += _shown_characters(text)
-    return characters * sum(map(len, contents)) // seen if seen else 0
+    return characters * sum(len(raw) for raw, _ in contents) // seen if seen else 0
 
 
 def _shown_characters(content: bytes) -> int:
