@@ -23,7 +23,7 @@ Expand = Callable[[str], str]
 NEAR = 0.03  # fraction of pixels up to which a frame is a near repeat of an earlier one
 _PAGE_WORDS = 0.9  # fraction of a page's words that a text must have to stand for its picture
 _MIN_PART = 0.35  # fraction of a frame's area that a part of it must have to stand for it
-_SAMENESS = re.compile(r"\b(?:same|identical|unchanged|as|repeat\w*|duplicate\w*)\b", re.I)
+_SAMENESS = re.compile(r"\b(?:same|identical|unchanged|as (?:image|picture|screenshot)|repeat\w*|duplicate\w*)\b", re.I)
 _CHANGE = re.compile(r"chang|differ|crop|scroll|→|->|except|but\b|now\b|moved|region|part", re.I)
 
 

@@ -28,11 +28,14 @@ class Image:
         width: Width in pixels; 0 if unknown.
         height: Height in pixels; 0 if unknown.
         detail: The provider's setting: OpenAI's `detail`, or Gemini's media resolution such as "low".
+        needs_picture: Whether only another picture may take its place, and no text: so it is with the screenshot that a
+            provider's computer tool must return. Its slot is not editable.
     """
 
     width: int = 0
     height: int = 0
     detail: str = "auto"
+    needs_picture: bool = False
 
 
 @dataclass(frozen=True, slots=True)

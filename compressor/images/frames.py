@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from compressor.context.formats.json_values import to_plain_dict
-from compressor.context.model import Context, TextSlot, Turn
+from compressor.context.model import Context, Path, TextSlot, Turn
 from compressor.images.frame_sources import FrameSource, find_source, is_screenshot, shows_part, works_on_page
 from compressor.images.page_labels import NO_LABELS, PageLabels, read_page_labels, read_page_values
 from compressor.images.page_memory import PageMemory
@@ -55,6 +55,11 @@ class Frame:
     call_text: str = ""
     place: int = 0
     is_part: bool = False
+
+    @property
+    def key(self) -> tuple[int, Path]:
+        """Message and path of the image."""
+        return self.message, self.slot.path
 
     @property
     def url(self) -> str:

@@ -222,7 +222,7 @@ class MessageCompression:
     def _plan_images(self, blocks: list[Block], before: int, budget: int) -> ImagePlan:
         """Decides what becomes of the images, if there are any: a context of texts alone does not load the code."""
         policy = self.engine.images
-        if policy is None or not any(block.kind == "image" and block.priority < Priority.PINNED for block in blocks):
+        if policy is None or not any(block.kind == "image" for block in blocks):
             return NO_IMAGES
         from compressor.pipeline.image_planner import plan_images
 
