@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from typing import TYPE_CHECKING
 
 from compressor.caches import LruCache
-from compressor.context.image_edits import PictureEdit
+from compressor.context.image_edits import PictureEdit, edit_note
+from compressor.context.refs import BRACKETED_PLACEHOLDER
 from compressor.images.known_image import known_image
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ _PNG_COLORS = 256
 _JPEG_QUALITIES = (75, 55, 40, 30)
 _SHRINK = 0.9
 _REDUCING_GAP = 2.0
+_PLACEHOLDER = re.compile(BRACKETED_PLACEHOLDER)
 _thumbnails: LruCache[tuple[str, PictureEdit | None, int], str] = LruCache(
     MAX_CACHE_BYTES, lambda url: len(url) + _ENTRY_BYTES
 )
@@ -55,6 +58,17 @@ def thumbnail(data_base64: str, edit: PictureEdit | None, max_side: int) -> str:
             url = ""
         _thumbnails.put(key, url)
     return url
+
+
+def describe_edit(edit: str) -> str:
+    """Returns the first line of what an edit says in words, without brackets and refs: an alternative text.
+
+    Example:
+        >>> describe_edit("[image 3: the same as image 7] […cut ref 123456789012]")
+        'image 3: the same as image 7'
+    """
+    line = _PLACEHOLDER.sub("", edit_note(edit)).strip().partition("\n")[0].strip()
+    return line[1:-1] if line[:1] == "[" and line[-1:] == "]" else line
 
 
 def _draw(picture: Picture, edit: PictureEdit | None, side: int) -> str:
