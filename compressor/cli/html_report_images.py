@@ -87,7 +87,7 @@ class ReportImages:
         else:
             why = (known_image(data).refusal or "it cannot be drawn") if data else _NOT_HERE
             shown = f"<p class=note>no thumbnail: {self._escape(why)}</p>"
-        return f"<figure>{text}{shown}<figcaption>{caption}</figcaption></figure>\n"
+        return f"<figure>{shown}<figcaption>{caption}</figcaption>{text}</figure>\n"
 
 
 def _pixels(width: int, height: int) -> str:
