@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import sys
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from PIL import Image
 
 from compressor.context.image_edits import PictureEdit, ShownBox
 from compressor.images import known_image, thumbnails
-from compressor.images.thumbnails import MAX_URL_CHARS, thumbnail
+from compressor.images.thumbnails import MAX_URL_CHARS, describe_edit, thumbnail
 from support.property_tests import given, settings, st
 
 
@@ -113,3 +114,24 @@ def test_the_memory_of_thumbnails_is_bounded() -> None:
         for top in range(20):
             thumbnail(data, PictureEdit((ShownBox(0, top, 60, 30),), 60, 30, ""), side)
     assert 0 < thumbnails._thumbnails.size <= thumbnails.MAX_CACHE_BYTES
+
+
+def test_without_pillow_there_is_no_thumbnail_and_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = base64_of(noise(33, 21))
+    monkeypatch.setitem(sys.modules, "PIL.Image", None)
+    assert thumbnail(data, None, 240) == "" and "pip install" in known_image.known_image(data).refusal
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        ("[image 3: the same as image 7] […cut ref 123456789012]", "image 3: the same as image 7"),
+        ("[image 3, read as text]\nname price\n[…cut ref 123456789012]", "image 3, read as text"),
+        (str(PictureEdit((ShownBox(0, 0, 9, 9),), 9, 9, "[a part] […cut ref 123456789012]")), "a part"),
+        ("data:image/png;base64,AAAA\n[drawn]", "drawn"),
+        ("[…cut ref 123456789012]", ""),
+        ("", ""),
+    ],
+)
+def test_an_edit_is_described_in_words(edit: str, words: str) -> None:
+    assert describe_edit(edit) == words
