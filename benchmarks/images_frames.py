@@ -90,23 +90,37 @@ def shows(data: bytes, picture: SentPicture) -> bool:
     if sent.shape == frame.shape:  # a re-encoded copy has nearly the same pixels everywhere
         return int(np.abs(frame.astype(np.int16) - sent).max(axis=2).max()) <= 48
     if abs(sent.shape[0] / frame.shape[0] - sent.shape[1] / frame.shape[1]) < 0.02:
-        return _is_smaller_copy(frame, picture)
-    if sent.shape[0] * sent.shape[1] < _MIN_PART * frame.shape[0] * frame.shape[1]:
+        return _is_smaller_copy(frame, sent)
+    if sent.shape[0] * sent.shape[1] >= _MIN_PART * frame.shape[0] * frame.shape[1]:
+        if find_pixels(sent.tobytes(), sent.shape[:2], data) is not None:
+            return True
+    drawn, kept = without_margins(frame), without_margins(sent)
+    if not min(*drawn.shape, *kept.shape):
         return False
-    return find_pixels(sent.tobytes(), sent.shape[:2], data) is not None
+    scales = [one / other for one, other in zip(kept.shape[:2], drawn.shape[:2], strict=True)]
+    if max(scales) > 1.02 or abs(scales[0] - scales[1]) > 0.02:
+        return False
+    return _is_smaller_copy(drawn, kept)
 
 
-def _is_smaller_copy(frame: Pixels, picture: SentPicture) -> bool:
+def without_margins(pixels: Pixels) -> Pixels:
+    """Returns the part of a picture within the rows and columns that have the colour of its corner."""
+    differs = (pixels != pixels[0, 0]).any(axis=2)
+    rows, columns = np.flatnonzero(differs.any(axis=1)), np.flatnonzero(differs.any(axis=0))
+    if not len(rows):
+        return pixels[:0, :0]
+    return pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def _is_smaller_copy(frame: Pixels, sent: Pixels) -> bool:
     """Compares after scaling: near frames differ in a small place, so the largest difference of a place counts."""
     from PIL import Image
 
-    if not is_same_page(frame, picture.pixels):
+    if not is_same_page(frame, sent):
         return False
-    width, height = picture.size
+    height, width, _ = sent.shape
     scaled = Image.fromarray(frame).resize((width, height), Image.Resampling.LANCZOS).convert("L")
-    difference = np.abs(
-        np.asarray(scaled, np.int16) - np.asarray(Image.fromarray(picture.pixels).convert("L"), np.int16)
-    )
+    difference = np.abs(np.asarray(scaled, np.int16) - np.asarray(Image.fromarray(sent).convert("L"), np.int16))
     cell = difference[: height // 8 * 8, : width // 8 * 8].reshape(height // 8, 8, width // 8, 8).mean(axis=(1, 3))
     return float(cell.max()) < 40
 

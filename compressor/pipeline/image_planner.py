@@ -203,7 +203,9 @@ class ImagePlanner:
         if not self.forms.can_decode():
             return
         for frame in self._changeable:
-            if self._is_short and not {frame.key}.intersection(self.edits, self._whole, self._dependents):
+            if not self._is_short:
+                return
+            if not any(frame.key in known for known in (self.edits, self._whole, self._dependents)):
                 edit = self.forms.smaller(frame)
                 if edit is not None:
                     self.set_edit(frame, edit, "shown at the smallest legible size")
