@@ -26,6 +26,7 @@ from benchmarks import (
     examples,
     facts,
     facts_kept,
+    legibility,
     lingua,
     long_session,
     lossless,
@@ -64,6 +65,7 @@ WITHOUT_DATA = (
     "shared_conversations",
     "facts_kept",
     "example_lists",
+    "legibility",
 )
 BENCHMARKS: dict[str, Benchmark] = {
     "sessions": survival.run,
@@ -97,6 +99,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "tools_conversation": tools_conversation.run,
     "tool_arguments": tool_arguments.run,
     "battery": battery.run,
+    "legibility": legibility.run,
 }
 #: Plainer names for `--only`.
 ALIASES = {"lossless": "folds", "long_session": "marathon"}
@@ -153,6 +156,9 @@ def main() -> None:
             cache  # the default store is a file in the user's cache, which must stay as it is
         )
         for name in chosen:
+            if name == "legibility" and (why := legibility.missing()):
+                print(f"legibility: not run ({why}).")
+                continue
             start = time.perf_counter()
             report = benchmarks[name](root or Path(), args.limit, methods)
             own = {"battery": options.flags, "facts_kept": kept.flags}.get(name, str)()

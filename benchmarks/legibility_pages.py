@@ -55,7 +55,7 @@ class Page:
     """A page to render.
 
     Attributes:
-        kind: One of `KINDS`.
+        kind: One of `KINDS`, or "sheet": nothing but small text.
         theme: A key of `THEMES`.
         font: The font's family.
         size: The size of the text in CSS pixels.
@@ -168,6 +168,12 @@ def _article(rng: random.Random) -> str:
     return f"<h1>{rng.choice(_WORDS).capitalize()} {rng.choice(_WORDS)}</h1>" + "".join(paragraphs)
 
 
+def _sheet(rng: random.Random) -> str:
+    """A sheet packed with text, as a text rendered to save tokens would be."""
+    style = "margin: -14px; line-height: 1.2"
+    return f"<div style='{style}'>{' '.join(sentence(rng) for _ in range(900))}</div>"
+
+
 def table_rows(rng: random.Random, rows: int = 40, columns: int = 6) -> list[list[str]]:
     """Returns rows of cells: a name, then numbers; the first row is the header."""
     head = [word.capitalize() for word in rng.sample(_WORDS, columns)]
@@ -233,4 +239,5 @@ _BODIES = {
     "form": _form,
     "dashboard": _dashboard,
     "photo": _photo,
+    "sheet": _sheet,
 }

@@ -33,6 +33,8 @@ _CACHE_BYTES = 4 << 20
 #: Tesseract's page segmentation modes. On real screens, 11 finds 1.8 times as many words that it is sure of as 3, and
 #: 1.3 times as many as 6. On a table in a fixed-pitch font, 6 reads 0.99 of the numbers, 3 and 11 0.88.
 _SEGMENTATION: dict[Layout, str] = {"screen": "11", "page": "6"}
+#: Shorter lines are left out of `largest_texts`: large icons and logos are read as one or two letters.
+_MIN_CHARS = 3
 _WORD_LEVEL = "5"
 _LINE_COLUMNS = slice(1, 5)  # page, block, paragraph, line
 _PROGRAM = "tesseract"
@@ -198,7 +200,7 @@ def group_lines(words: Iterable[OcrWord]) -> list[list[OcrWord]]:
     return [sorted(line, key=lambda word: word.box.left) for line in lines.values()]
 
 
-def largest_texts(words: Sequence[OcrWord], max_chars: int, min_confidence: float = 0.6) -> str:
+def largest_texts(words: Sequence[OcrWord], max_chars: int, min_confidence: float = 0.7) -> str:
     """Returns the texts in the largest type first, such as titles, headings and buttons.
 
     Args:
@@ -209,7 +211,8 @@ def largest_texts(words: Sequence[OcrWord], max_chars: int, min_confidence: floa
     Returns:
         The texts, separated by " · ". A text that does not fit is left out as a whole, unless it is the first.
     """
-    lines = group_lines(w for w in words if w.confidence >= min_confidence and any(map(str.isalnum, w.text)))
+    sure = group_lines(w for w in words if w.confidence >= min_confidence and any(map(str.isalnum, w.text)))
+    lines = [line for line in sure if sum(len(word.text) for word in line) >= _MIN_CHARS]
     ranked = sorted(lines, key=lambda line: (-_type_size(line), line[0].box.top, line[0].box.left))
     texts = dict.fromkeys(" ".join(word.text for word in line) for line in ranked)
     chosen: list[str] = []
