@@ -27,6 +27,7 @@ from benchmarks import (
     facts,
     facts_kept,
     images,
+    legibility,
     lingua,
     long_session,
     lossless,
@@ -66,6 +67,7 @@ WITHOUT_DATA = (
     "facts_kept",
     "example_lists",
     "images",
+    "legibility",
 )
 BENCHMARKS: dict[str, Benchmark] = {
     "sessions": survival.run,
@@ -100,6 +102,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "tool_arguments": tool_arguments.run,
     "battery": battery.run,
     "images": images.run,
+    "legibility": legibility.run,
 }
 #: Plainer names for `--only`.
 ALIASES = {"lossless": "folds", "long_session": "marathon"}
@@ -156,6 +159,9 @@ def main() -> None:
             cache  # the default store is a file in the user's cache, which must stay as it is
         )
         for name in chosen:
+            if name == "legibility" and (why := legibility.missing()):
+                print(f"legibility: not run ({why}).")
+                continue
             start = time.perf_counter()
             report = benchmarks[name](root or Path(), args.limit, methods)
             own = {"battery": options.flags, "facts_kept": kept.flags}.get(name, str)()
