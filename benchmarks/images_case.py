@@ -116,12 +116,13 @@ def _as_whole(run: BrowsingRun, method: ImageMethod, to: Recipient) -> Reduced:
     reduced = Reduced(messages, _no_ref)
     if method.is_ours:
         assert method.share is not None
+        text_seconds = _text_time(run, method, to)
         compressor, start = Compressor(store="memory"), time.process_time()
         try:
             reduced.messages = compressor.compress(messages, method.share, model=to.model).messages
         except CompressorError as error:
             reduced.error = f"{type(error).__name__}: {error}"
-        spent = time.process_time() - start - _text_time(run, method, to)
+        spent = time.process_time() - start - text_seconds
         reduced.milliseconds = max(0.0, 1000 * spent / len(run.steps))
         reduced.expand = compressor.expand
     reduced.sent_tokens = count_tokens(reduced.messages, counter)[0]

@@ -16,6 +16,7 @@ from benchmarks.images_frames import (
     is_composed,
     is_equal,
     is_false_fold,
+    pixel_digest,
     shows,
 )
 from benchmarks.images_legible import has_pixels, is_legible, stands_in
@@ -92,15 +93,19 @@ def find_target(target: Target, frames: Frames, sent: Sent, once: Sent, twice: S
 
 
 def _is_readable(target: Target, frames: Frames, pictures: Sequence[SentPicture]) -> bool:
-    distinct = list({picture.digest: picture for picture in pictures}.values())
+    """Looks for equal pixels first. A picture that is a frame of the run needs no OCR: the run knows what it shows."""
+    shown = {pixel_digest(frames.data(step)) for step, _ in target.places}
+    distinct = {pixel_digest(picture.data): picture for picture in pictures}
+    if shown & distinct.keys():
+        return True
+    whole = {pixel_digest(frames.data(step)) for step in range(frames.count)}
+    others = [picture for digest, picture in distinct.items() if digest not in whole]
     places = list({(frames.run.steps[step].frame, box): (step, box) for step, box in target.places}.values())
-    for step, (left, top, width, height) in places:
+    for step, (left, top, width, height) in places if others else ():
         patch = frames.pixels(step)[top : top + height, left : left + width]
-        if any(has_pixels(patch, picture) for picture in distinct):
+        if any(has_pixels(patch, picture, (left, top)) for picture in others):
             return True
-    return any(
-        is_legible(target.text, box, frames.pixels(step), picture) for step, box in places for picture in distinct
-    )
+    return any(is_legible(target.text, box, frames.data(step), picture) for step, box in places for picture in others)
 
 
 def find_page(step: int, frames: Frames, sent: Sent, once: Sent, twice: Sent) -> str:
@@ -141,7 +146,7 @@ def _judge_clicks(found: Judgement, frames: Frames, sent: Sent, views: Sequence[
             return is_whole
         if stands_in(name, texts):
             return True
-        return any(is_legible(name, box, frames.pixels(last), picture) for picture in sent.pictures)
+        return any(is_legible(name, box, frames.data(last), picture) for picture in sent.pictures)
 
     seen = [(click.is_next, is_in_view(click.name, click.box)) for click in run.clicks]
     found.clicks = sum(view for _, view in seen), len(seen)
