@@ -76,7 +76,7 @@ def _sum(group: str, model: str, method: str, rows: Sequence[dict[str, Any]]) ->
         counted = sum((Counter(row[key]) for row in rows), Counter[str]())
         total[key] = {place: counted[place] for place in PLACES if counted[place]}
     for key in _OF:
-        total[key] = [sum(row[key][i] for row in rows) for i in (0, 1)]
+        total[key] = [sum(row[key][i] for row in rows) for i in range(len(rows[0][key]))]
     total["ms_per_frame"] = round(sum(r["ms_per_frame"] * r["frames"] for r in rows) / max(1, total["frames"]), 2)
     total["errors"] = sum(bool(row["error"]) for row in rows)
     return total
@@ -136,7 +136,7 @@ def _change(after: float, before: float) -> str:
 
 
 def _of(pair: Sequence[int]) -> str:
-    return f"{pair[0]} / {pair[1]}"
+    return " / ".join(map(str, pair))
 
 
 def _places(counted: dict[str, int]) -> str:
@@ -154,8 +154,9 @@ def notes(pairs: Sequence[dict[str, Any]]) -> list[str]:
         "requests of a session against sending everything; what a request has in common with the one before costs a",
         "tenth. *Targets*: texts that are asked for: legible in view / one expansion away / further or lost; *old*:",
         "not on the newest picture. *Clicks*: elements of the newest picture that can be clicked. *Newest whole*:",
-        "requests with their newest picture unchanged. *Pages*: the last picture of each page, as targets. *Repeats*,",
-        "*near*: pictures that repeat an earlier one, exactly or but for a small place, and are not sent beside it.",
+        "requests with their newest picture unchanged / at its place / all. *Pages*: the last picture of each page, as",
+        "targets. *Repeats*, *near*: pictures that repeat an earlier one, exactly or but for a small place, and are not",
+        "sent beside it.",
     ]
     if number:
         lines.append(

@@ -20,7 +20,7 @@ from benchmarks.images_frames import (
     shows,
 )
 from benchmarks.images_legible import has_pixels, is_legible, stands_in
-from benchmarks.images_messages import build_messages
+from benchmarks.images_messages import build_messages, call_id
 from benchmarks.images_run import BrowsingRun, Target
 from benchmarks.images_sent import Sent, SentPicture, read_messages
 from compressor.context.refs import find_refs
@@ -40,7 +40,8 @@ class Judgement:
         old_targets: Of these, the ones that the last picture does not show.
         clicks: How many elements of the last picture can be clicked: in view, and all.
         next_click: The same for the one that the agent clicks next.
-        last_whole: How many requests have their newest picture whole, at its size, and all requests with a picture.
+        last_whole: How many requests have their newest picture whole, at its size; how many have it at its own place,
+            not only as an earlier picture that is equal; and all requests with a picture.
         pages: Number of pages by the place of their last picture.
         repeats: Exact repeats that are not sent again, and all.
         near: Near repeats that are not sent beside the frame that they are near to, and all.
@@ -52,7 +53,7 @@ class Judgement:
     old_targets: Counter[str] = field(default_factory=Counter)
     clicks: tuple[int, int] = (0, 0)
     next_click: tuple[int, int] = (0, 0)
-    last_whole: tuple[int, int] = (0, 0)
+    last_whole: tuple[int, int, int] = (0, 0, 0)
     pages: Counter[str] = field(default_factory=Counter)
     repeats: tuple[int, int] = (0, 0)
     near: tuple[int, int] = (0, 0)
@@ -111,7 +112,7 @@ def _is_readable(target: Target, frames: Frames, pictures: Sequence[SentPicture]
 def find_page(step: int, frames: Frames, sent: Sent, once: Sent, twice: Sent) -> str:
     """Returns the best place that has a frame."""
     data = frames.data(step)
-    if any(is_equal(data, picture) for picture in sent.pictures):
+    if _has_frame(step, frames, sent):
         return "picture"
     if any(shows(data, picture) for picture in sent.pictures):
         return "smaller"
@@ -138,7 +139,7 @@ def behind(sent: Sent, expand: Expand) -> Sent:
 def _judge_clicks(found: Judgement, frames: Frames, sent: Sent, views: Sequence[Sent]) -> None:
     """An agent that acts by pixels needs the whole frame at its size; another one the element's name or picture."""
     run, last = frames.run, frames.count - 1
-    is_whole = any(is_equal(frames.data(last), picture) for picture in sent.pictures)
+    is_whole = _has_frame(last, frames, sent)
     texts = sent.texts if run.has_snapshots else []
 
     def is_in_view(name: str, box: tuple[int, int, int, int]) -> bool:
@@ -151,11 +152,14 @@ def _judge_clicks(found: Judgement, frames: Frames, sent: Sent, views: Sequence[
     seen = [(click.is_next, is_in_view(click.name, click.box)) for click in run.clicks]
     found.clicks = sum(view for _, view in seen), len(seen)
     found.next_click = sum(view for is_next, view in seen if is_next), sum(is_next for is_next, _ in seen)
-    newest = [(frames.data(count - 1), view) for count, view in enumerate(views) if count] or [
-        (frames.data(last), sent)
-    ]
-    whole = sum(any(is_equal(data, picture) for picture in view.pictures) for data, view in newest)
-    found.last_whole = whole, len(newest)
+    newest = [(count - 1, view) for count, view in enumerate(views) if count] or [(last, sent)]
+    whole = sum(_has_frame(step, frames, view) for step, view in newest)
+    in_place = sum(_has_frame(step, frames, view.calls.get(call_id(run, step), Sent())) for step, view in newest)
+    found.last_whole = whole, in_place, len(newest)
+
+
+def _has_frame(step: int, frames: Frames, sent: Sent) -> bool:
+    return any(is_equal(frames.data(step), picture) for picture in sent.pictures)
 
 
 def _judge_repeats(found: Judgement, frames: Frames, sent: Sent) -> None:
@@ -166,11 +170,7 @@ def _judge_repeats(found: Judgement, frames: Frames, sent: Sent) -> None:
         extra += max(0, sum(is_equal(data, picture) for picture in sent.pictures) - 1)
     found.repeats = len(again) - min(extra, len(again)), len(again)
     near = frames.near_repeats()
-    both = sum(
-        any(is_equal(frames.data(i), picture) for picture in sent.pictures)
-        and any(is_equal(frames.data(k), picture) for picture in sent.pictures)
-        for i, k in near
-    )
+    both = sum(_has_frame(i, frames, sent) and _has_frame(k, frames, sent) for i, k in near)
     found.near = len(near) - both, len(near)
 
 
