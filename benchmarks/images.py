@@ -155,8 +155,8 @@ def notes(pairs: Sequence[dict[str, Any]]) -> list[str]:
         "tenth. *Targets*: texts that are asked for: legible in view / one expansion away / further or lost; *old*:",
         "not on the newest picture. *Clicks*: elements of the newest picture that can be clicked. *Newest whole*:",
         "requests with their newest picture unchanged / at its place / all. *Pages*: the last picture of each page, as",
-        "targets. *Repeats*, *near*: pictures that repeat an earlier one, exactly or but for a small place, and are not",
-        "sent beside it.",
+        "targets. *Repeats*, *near*: pictures that repeat an earlier one, exactly or but for a small place, and are",
+        "not sent beside it.",
     ]
     if number:
         lines.append(

@@ -83,8 +83,8 @@ def difference_of(first: bytes, second: bytes) -> float:
 
 def changed_pixels(first: Pixels, second: Pixels) -> npt.NDArray[np.bool_]:
     """Returns for each pixel of two pictures of one size whether it differs."""
-    red, green, blue = np.moveaxis(first != second, 2, 0)
-    return red | green | blue
+    differs: npt.NDArray[np.bool_] = first != second
+    return differs[:, :, 0] | differs[:, :, 1] | differs[:, :, 2]
 
 
 @lru_cache(maxsize=2_000)
