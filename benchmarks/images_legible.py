@@ -110,7 +110,7 @@ def find_pixels(patch: bytes, shape: tuple[int, int], data: bytes) -> tuple[int,
     return None
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=24)
 def _raw(data: bytes) -> bytes:
     return decode(data).tobytes()
 

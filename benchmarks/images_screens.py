@@ -18,6 +18,7 @@ from benchmarks.images_sent import decode
 FOLDER = "screens"
 MAX_TARGETS = 12  # of a run
 _WORD = re.compile(r"\w(?:[\w.,$%-]*\w)?")
+_SKIPPED = frozenset(("this", "that", "these", "based", "answer", "action", "thought", "additionally"))
 _MIN_CONFIDENCE = 60.0
 _LAST = 4  # pictures in which the words are looked for
 _ENLARGED = 2  # times before OCR: the pages have small text
@@ -67,8 +68,9 @@ def _targets(run: BrowsingRun, answer: str) -> tuple[Target, ...]:
 
 
 def _is_specific(word: str) -> bool:
-    """Returns whether a word is a number, a name or a long word."""
-    return len(word) > 1 and (any(map(str.isdigit, word)) or len(word) > 3 and word[0].isupper() or len(word) > 7)
+    """Returns whether a word is a number or a name."""
+    is_name = len(word) > 3 and word[0].isupper() and word.lower() not in _SKIPPED
+    return is_name or (len(word) > 1 and any(map(str.isdigit, word)))
 
 
 def _word_boxes(data: bytes) -> dict[str, list[Box]]:
