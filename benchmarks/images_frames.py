@@ -27,8 +27,11 @@ NEAR_PAIR = 0.25  # fraction of pixels up to which the difference is computed ex
 _SAME_CELL = 14.0  # largest mean difference of grey levels of an 8 x 8 place of two pictures that show the same
 _PAGE_WORDS = 0.9  # fraction of a page's words that a text must have to stand for its picture
 _MIN_PART = 0.35  # fraction of a frame's area that a part of it must have to stand for it
-_SAMENESS = re.compile(r"\b(?:same|identical|unchanged|as|repeat\w*|duplicate\w*)\b", re.I)
-_CHANGE = re.compile(r"chang|differ|crop|scroll|→|->|except|but\b|now\b|moved|region|part", re.I)
+_PICTURE = r"(?:image|picture|frame|screenshot)"
+_SAMENESS = re.compile(
+    rf"\b(?:same|identical|equal|unchanged|duplicate|repeats?)\b[^.\n]{{0,30}}\b{_PICTURE}|\bas {_PICTURE}\b", re.I
+)
+_CHANGE = re.compile(r"chang|differ|crop|scroll|→|->|except|\bbut\b|moved|region", re.I)
 
 
 @dataclass(frozen=True)
@@ -183,18 +186,18 @@ def is_false_fold(step: int, frames: Frames, sent: Sent, expand: Expand) -> bool
     if own is None or any(shows(data, picture) for picture in own.pictures):
         return False
     behind: list[SentPicture] = []
-    said = ""
+    claims = False
     for text in own.texts:
         pictures = [picture for ref in find_refs(text) for picture in expanded(ref, expand).pictures]
         behind += pictures
-        said += f" {text}" if pictures else ""
+        claims |= bool(pictures) and any(_SAMENESS.search(x) and not _CHANGE.search(x) for x in text.splitlines())
     if not behind:
         return False
     if not any(is_equal(data, picture) or _covers(picture.pixels, data, own.pictures) for picture in behind):
         return True
-    if _SAMENESS.search(said) and not _CHANGE.search(said) and not own.pictures:
+    if claims and not own.pictures:
         others = [i for i in range(frames.count) if i != step]
-        return not any(is_equal(frames.data(i), SentPicture(data, "")) for i in others)
+        return not any(pixel_digest(frames.data(i)) == pixel_digest(data) for i in others)
     return False
 
 

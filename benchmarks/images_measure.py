@@ -140,7 +140,7 @@ def _judge_clicks(found: Judgement, frames: Frames, sent: Sent, views: Sequence[
     """An agent that acts by pixels needs the whole frame at its size; another one the element's name or picture."""
     run, last = frames.run, frames.count - 1
     is_whole = _has_frame(last, frames, sent)
-    texts = sent.texts if run.has_snapshots else []
+    texts = sent.calls.get(call_id(run, last), Sent()).texts if run.has_snapshots else []
 
     def is_in_view(name: str, box: tuple[int, int, int, int]) -> bool:
         if is_whole or run.acts == "pixel":

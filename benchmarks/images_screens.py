@@ -43,7 +43,7 @@ def _read(folder: Path) -> BrowsingRun:
             f"Observation{first}" if i == 0 else text,
             f"screenshot{i + 1}.png",
             0,
-            f"step {i + 1}",  # the recording has no addresses
+            "",  # the recording has no addresses
             "",
         )
         for i, text in enumerate(observed)
