@@ -25,8 +25,10 @@ Expand = Callable[[str], str]
 NEAR = 0.03  # fraction of pixels up to which a frame is a near repeat of an earlier one
 NEAR_PAIR = 0.25  # fraction of pixels up to which the difference is computed exactly
 _SAME_CELL = 14.0  # largest mean difference of grey levels of an 8 x 8 place of two pictures that show the same
+_SAME_SHIFTED_CELL = 42.0  # the same if one of them may be shifted by a part of a pixel
 _PAGE_WORDS = 0.9  # fraction of a page's words that a text must have to stand for its picture
 _MIN_PART = 0.35  # fraction of a frame's area that a part of it must have to stand for it
+_MIN_SHRINK = 0.2  # of a smaller copy
 _PICTURE = r"(?:image|picture|frame|screenshot)"
 _SAMENESS = re.compile(
     rf"\b(?:same|identical|equal|unchanged|duplicate|repeats?)\b[^.\n]{{0,30}}\b{_PICTURE}|\bas {_PICTURE}\b", re.I
@@ -112,21 +114,43 @@ def _shows(data: bytes, other: bytes) -> bool:
     frame, sent = decode(data), decode(other)
     if abs(sent.shape[0] / frame.shape[0] - sent.shape[1] / frame.shape[1]) < 0.02:
         return is_same_page(data, other) and _is_copy(frame, sent)
-    if sent.shape[0] * sent.shape[1] < _MIN_PART * frame.shape[0] * frame.shape[1]:
-        return False
-    return find_pixels(sent.tobytes(), sent.shape[:2], data) is not None
+    is_large = sent.shape[0] * sent.shape[1] >= _MIN_PART * frame.shape[0] * frame.shape[1]
+    if is_large and find_pixels(sent.tobytes(), sent.shape[:2], data) is not None:
+        return True
+    inner, content = _without_margins(frame), _without_margins(sent)
+    shrink = max(content.shape) / max(inner.shape)  # the longer side has the smaller error
+    fits = all(abs(content.shape[i] - inner.shape[i] * shrink) < 3 for i in (0, 1))
+    return fits and shrink > _MIN_SHRINK and _is_copy(inner, content, 2)
 
 
-def _is_copy(frame: Pixels, sent: Pixels) -> bool:
-    """Compares after scaling: near frames differ in a small place, so the largest difference of a place counts."""
-    from PIL import Image
+def _without_margins(pixels: Pixels) -> Pixels:
+    """Returns a picture without the rows and columns at its borders that have one colour, its corner's."""
+    inked = changed_pixels(pixels, np.broadcast_to(pixels[-1, -1], pixels.shape))
+    rows, columns = np.flatnonzero(inked.any(axis=1)), np.flatnonzero(inked.any(axis=0))
+    if not rows.size:
+        return pixels
+    return pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def _is_copy(frame: Pixels, sent: Pixels, blur: int = 0) -> bool:
+    """Compares after scaling: near frames differ in a small place, so the largest difference of a place counts.
+
+    Args:
+        frame: The frame, or its part.
+        sent: What may be a smaller copy.
+        blur: Pixels by which the two may be shifted against each other.
+    """
+    from PIL import Image, ImageFilter
 
     height, width, _ = sent.shape
-    scaled = Image.fromarray(frame).convert("L").resize((width, height), Image.Resampling.LANCZOS)
-    grey = np.asarray(Image.fromarray(sent).convert("L"), np.int16)
+    if min(height, width) < 8:
+        return False
+    blurred = ImageFilter.BoxBlur(blur)
+    scaled = Image.fromarray(frame).convert("L").resize((width, height), Image.Resampling.LANCZOS).filter(blurred)
+    grey = np.asarray(Image.fromarray(sent).convert("L").filter(blurred), np.int16)
     difference = np.abs(np.asarray(scaled, np.int16) - grey)
     cell = difference[: height // 8 * 8, : width // 8 * 8].reshape(height // 8, 8, width // 8, 8).mean(axis=(1, 3))
-    return float(cell.max()) < _SAME_CELL
+    return float(cell.max()) < (_SAME_SHIFTED_CELL if blur else _SAME_CELL)
 
 
 def is_composed(step: int, frames: Frames, sent: Sent) -> bool:

@@ -116,10 +116,10 @@ def find_page(step: int, frames: Frames, sent: Sent, once: Sent, twice: Sent) ->
         return "picture"
     if any(shows(data, picture) for picture in sent.pictures):
         return "smaller"
-    if is_composed(step, frames, sent):
-        return "composed"
     if has_page_text(step, frames, sent.texts):
         return "text"
+    if is_composed(step, frames, sent):
+        return "composed"
     for place, reach in (("expand", once), ("expand_2", twice)):
         if any(shows(data, picture) for picture in reach.pictures):
             return place

@@ -16,6 +16,7 @@ from benchmarks.images_run import Box, BrowsingRun, Step, Target
 from benchmarks.images_sent import decode
 
 FOLDER = "screens"
+QUESTION = "What is the answer to the task?"  # it must not say the words that are looked for
 MAX_TARGETS = 12  # of a run
 _WORD = re.compile(r"\w(?:[\w.,$%-]*\w)?")
 _SKIPPED = frozenset(("this", "that", "these", "based", "answer", "action", "thought", "additionally"))
@@ -63,7 +64,7 @@ def _targets(run: BrowsingRun, answer: str) -> tuple[Target, ...]:
     for word in words:
         places = tuple((i, box) for i in last for box in boxes[i].get(plain(word), ()))
         if places:
-            found.append(Target(f"Where did you read “{word}”?", word, places))
+            found.append(Target(QUESTION, word, places))
     return tuple(found[:MAX_TARGETS])
 
 

@@ -144,6 +144,16 @@ def test_a_smaller_picture_is_read_by_ocr() -> None:
     )
 
 
+def test_a_picture_without_its_empty_margins_is_the_same_page() -> None:
+    data = SHOP.png(23)
+    with Image.open(io.BytesIO(data)) as whole:
+        tight = whole.crop((0, 0, 1280, 305))
+        small = tight.resize((round(tight.width * 0.7), round(tight.height * 0.7)), Image.Resampling.LANCZOS)
+        part = whole.crop((0, 100, 700, 200))
+    assert [shows(data, SentPicture(png(p), "")) for p in (tight, small, part)] == [True, True, False]
+    assert not any(shows(SHOP.png(19), SentPicture(png(p), "")) for p in (tight, small))
+
+
 def test_a_fold_to_another_picture_is_false() -> None:
     bare = build_messages(SHOP, "chat")
     first, second = 5, 6  # they differ in the badge of the cart
