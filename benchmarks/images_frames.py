@@ -198,31 +198,40 @@ def has_page_text(step: int, frames: Frames, texts: Sequence[str]) -> bool:
 
 
 def is_false_fold(step: int, frames: Frames, sent: Sent, expand: Expand) -> bool:
-    """Returns whether the place of a frame in a reduced context leads to another picture than the frame.
+    """Returns whether the place of a frame in a reduced context leads to another picture than the frame."""
+    return fold_of(step, frames, sent, expand) == "false"
 
-    A place that keeps its picture in any size, or has neither picture nor ref, is no fold. A fold is false
 
-    * if nothing that the place's refs expand to has the frame's pixels, and the pictures there do not add up to it;
-    * if the place's text says that the frame repeats another one, names no change, and no other frame has its pixels.
+def fold_of(step: int, frames: Frames, sent: Sent, expand: Expand) -> str:
+    """Returns what stands at the place of a frame in a reduced context.
+
+    Returns:
+        "picture": the frame in any size. "none": neither picture nor a ref to one, so nothing can be judged. "own": a
+        ref to the frame itself, which claims nothing. "claim": the place says rightly that another frame shows the
+        same, or that it is another frame with a change. "false": nothing that the place's refs expand to has the
+        frame's pixels, and the pictures there do not add up to it; or the place's text says that the frame repeats
+        another one, names no change, and no other frame has its pixels.
     """
-    own = sent.calls.get(call_id(frames.run, step))
+    own = sent.calls.get(call_id(frames.run, step), Sent())
     data = frames.data(step)
-    if own is None or any(shows(data, picture) for picture in own.pictures):
-        return False
+    if any(shows(data, picture) for picture in own.pictures):
+        return "picture"
     behind: list[SentPicture] = []
-    claims = False
+    says_same = says_changed = False
     for text in own.texts:
         pictures = [picture for ref in find_refs(text) for picture in expanded(ref, expand).pictures]
         behind += pictures
-        claims |= bool(pictures) and any(_SAMENESS.search(x) and not _CHANGE.search(x) for x in text.splitlines())
+        same = [line for line in text.splitlines() if _SAMENESS.search(line)] if pictures else []
+        says_changed |= any(_CHANGE.search(line) for line in same)
+        says_same |= any(not _CHANGE.search(line) for line in same)
     if not behind:
-        return False
+        return "none"
     if not any(is_equal(data, picture) or _covers(picture.pixels, data, own.pictures) for picture in behind):
-        return True
-    if claims and not own.pictures:
+        return "false"
+    if says_same and not own.pictures:
         others = [i for i in range(frames.count) if i != step]
-        return not any(pixel_digest(frames.data(i)) == pixel_digest(data) for i in others)
-    return False
+        return "claim" if any(pixel_digest(frames.data(i)) == pixel_digest(data) for i in others) else "false"
+    return "claim" if says_same or says_changed or own.pictures else "own"
 
 
 def expanded(ref: str, expand: Expand) -> Sent:

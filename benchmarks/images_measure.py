@@ -38,6 +38,8 @@ class Judgement:
     Attributes:
         targets: Number of targets by place.
         old_targets: Of these, the ones that the last picture does not show.
+        picture_targets: Of all, the ones that no text of the untouched run has. The others would be found without any
+            picture, so they say nothing about pictures.
         clicks: How many elements of the last picture can be clicked: in view, and all.
         next_click: The same for the one that the agent clicks next.
         last_whole: How many requests have their newest picture whole, at its size; how many have it at its own place,
@@ -51,6 +53,7 @@ class Judgement:
 
     targets: Counter[str] = field(default_factory=Counter)
     old_targets: Counter[str] = field(default_factory=Counter)
+    picture_targets: Counter[str] = field(default_factory=Counter)
     clicks: tuple[int, int] = (0, 0)
     next_click: tuple[int, int] = (0, 0)
     last_whole: tuple[int, int, int] = (0, 0, 0)
@@ -68,11 +71,14 @@ def judge(run: BrowsingRun, reduced: Reduced) -> Judgement:
     found = Judgement()
     once = behind(sent, reduced.expand)
     twice = behind(once, reduced.expand)
+    told = read_messages(build_messages(run, "chat", pictures=())).texts
     for target in run.targets:
         place = find_target(target, frames, sent, once, twice)
         found.targets[place] += 1
         if all(step < len(run.steps) - 1 for step, _ in target.places):
             found.old_targets[place] += 1
+        if not stands_in(target.text, told):
+            found.picture_targets[place] += 1
         if place == "lost":
             found.lost.append(f"{run.name}: {target.question} {target.text}")
     _judge_clicks(found, frames, sent, reduced.views)
@@ -192,6 +198,7 @@ def measure(run: BrowsingRun, reduced: Reduced, to: Recipient) -> dict[str, Any]
         "ms_per_frame": round(reduced.milliseconds, 2),
         "targets": dict(found.targets),
         "old_targets": dict(found.old_targets),
+        "picture_targets": dict(found.picture_targets),
         "pages": dict(found.pages),
         "clicks": found.clicks,
         "next_click": found.next_click,

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from benchmarks.images_case import METHODS, RECIPIENTS, Reduced, reduce_run
-from benchmarks.images_frames import Frames, is_false_fold, shows
+from benchmarks.images_frames import Frames, fold_of, is_false_fold, shows
 from benchmarks.images_legible import find_pixels, is_legible, says, stands_in
 from benchmarks.images_measure import Judgement, judge, measure
 from benchmarks.images_messages import LAYOUTS, build_messages, call_id, data_url, group_messages
@@ -173,6 +173,21 @@ def test_a_fold_to_another_picture_is_false() -> None:
     changed = text(f"[as picture 6, changed region at 1100,0] {format_placeholder(REF)}")
     assert not is_false(changed, picture(badge))
     assert is_false(changed, picture(wrong))
+
+    def fold(*parts: Any, step: int = second) -> str:
+        return fold_of(step, frames, read_messages(place(bare, SHOP, step, *parts)), behind.__getitem__)
+
+    assert fold(text("[screenshot omitted]")) == "none" and fold(picture(SHOP.png(second))) == "picture"
+    assert fold(text(f"[picture 7 left out] {format_placeholder('9' * 12)}")) == "own"
+    assert fold(text(f"[same as picture 7] {format_placeholder('9' * 12)}"), step=7) == "claim"
+    assert fold(changed, picture(badge)) == "claim"
+
+
+def test_targets_that_stand_in_a_text_anyway_are_told_apart() -> None:
+    docs = judged(RUNS["docs"], build_messages(RUNS["docs"], "chat", pictures=()))
+    assert docs.targets == {"text": 7} and not docs.picture_targets
+    office = judged(OFFICE, build_messages(OFFICE, "chat", pictures=()))
+    assert office.picture_targets == {"lost": 7}
 
 
 def test_a_page_can_be_composed_of_another_frame_and_what_changed() -> None:
