@@ -53,6 +53,7 @@ from benchmarks import (
 )
 from benchmarks.columns import BASELINES
 from benchmarks.data import folder
+from benchmarks.images_case import METHODS as IMAGE_METHODS
 from benchmarks.methods import DOCUMENTS, SESSIONS, TIERS
 from benchmarks.report import Report, write_page
 
@@ -113,7 +114,8 @@ DEFAULT = ("sessions", "facts", "qa", "folds", "speed")
 def main() -> None:
     """Runs the chosen benchmarks; without data it prints a message and succeeds."""
     others = [
-        *(method.name for method in [*runs.METHODS, *facts_kept.METHODS, *images.METHODS]),
+        *(method.name for method in [*runs.METHODS, *facts_kept.METHODS]),
+        *(method.name for method in IMAGE_METHODS),
         *tools.METHODS,
         *tools_conversation.METHODS,
     ]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.images_case import METHODS, RECIPIENTS, ImageMethod, Recipient, reduce_run
-from benchmarks.images_frames import Frames, is_false_fold
+from benchmarks.images_frames import Frames, fold_of
 from benchmarks.images_measure import IN_VIEW, PLACES, measure
 from benchmarks.images_pairs import near_pairs
 from benchmarks.images_run import BrowsingRun, load_runs
@@ -28,7 +28,7 @@ _SUMS = (
     *("frames", "tokens_before", "tokens_after", "image_tokens_before", "image_tokens_after"),
     *("sent_tokens", "sent_cost", "false_folds"),
 )
-_COUNTS = ("targets", "old_targets", "pages")
+_COUNTS = ("targets", "old_targets", "picture_targets", "pages")
 _OF = ("clicks", "next_click", "last_whole", "repeats", "near")
 
 
@@ -76,7 +76,7 @@ def _sum(group: str, model: str, method: str, rows: Sequence[dict[str, Any]]) ->
         counted = sum((Counter(row[key]) for row in rows), Counter[str]())
         total[key] = {place: counted[place] for place in PLACES if counted[place]}
     for key in _OF:
-        total[key] = [sum(row[key][i] for row in rows) for i in (0, 1)]
+        total[key] = [sum(row[key][i] for row in rows) for i in range(len(rows[0][key]))]
     total["ms_per_frame"] = round(sum(r["ms_per_frame"] * r["frames"] for r in rows) / max(1, total["frames"]), 2)
     total["errors"] = sum(bool(row["error"]) for row in rows)
     return total
@@ -94,15 +94,25 @@ def measure_pairs(count: int) -> list[dict[str, Any]]:
             frames = Frames(pair.run, 2)
             counted = found.setdefault(pair.kind, Counter())
             counted["pairs"] += 1
-            counted["folded"] += len(sent.pictures) < 2
-            counted["false"] += any(is_false_fold(step, frames, sent, reduced.expand) for step in (0, 1))
+            counted.update(fold_of(step, frames, sent, reduced.expand) for step in (0, 1))
             counted["errors"] += bool(reduced.error)
     return [{"set": "pairs", "kind": kind, **dict(counted)} for kind, counted in found.items()]
 
 
 def table(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
     """Builds the table: one row for each set, model and method."""
-    head = ["runs", "model", "method", "image tokens", "all tokens", "sent", "cost", "targets", "old targets"]
+    head = [
+        "runs",
+        "model",
+        "method",
+        "image tokens",
+        "all tokens",
+        "sent",
+        "cost",
+        "targets",
+        "only in pictures",
+        "old targets",
+    ]
     head += ["clicks", "newest whole", "pages", "repeats", "near", "false folds", "ms a frame"]
     whole = {(row["set"], row["model"], row["method"]): row for row in rows}
     return [head, *(_cells(row, whole) for row in rows)]
@@ -120,6 +130,7 @@ def _cells(row: dict[str, Any], whole: dict[tuple[str, str, str], dict[str, Any]
         _change(row["sent_tokens"], base["sent_tokens"]),
         _change(row["sent_cost"], base["sent_cost"]),
         _places(row["targets"]),
+        _places(row["picture_targets"]),
         _places(row["old_targets"]),
         _of(row["clicks"]),
         _of(row["last_whole"]),
@@ -136,7 +147,7 @@ def _change(after: float, before: float) -> str:
 
 
 def _of(pair: Sequence[int]) -> str:
-    return f"{pair[0]} / {pair[1]}"
+    return " / ".join(map(str, pair))
 
 
 def _places(counted: dict[str, int]) -> str:
@@ -147,18 +158,25 @@ def _places(counted: dict[str, int]) -> str:
 
 def notes(pairs: Sequence[dict[str, Any]]) -> list[str]:
     """Returns what a reader of the table has to know."""
-    number, folded, false = (sum(row[key] for row in pairs) for key in ("pairs", "folded", "false"))
     lines = [
         "Recorded browsing runs as messages: one request with a fraction of its tokens as the budget and the questions",
         "at its end, or a session with a request after each step, without questions. *Sent* and *cost* add up all",
         "requests of a session against sending everything; what a request has in common with the one before costs a",
-        "tenth. *Targets*: texts that are asked for: legible in view / one expansion away / further or lost; *old*:",
-        "not on the newest picture. *Clicks*: elements of the newest picture that can be clicked. *Newest whole*:",
-        "requests with their newest picture unchanged. *Pages*: the last picture of each page, as targets. *Repeats*,",
-        "*near*: pictures that repeat an earlier one, exactly or but for a small place, and are not sent beside it.",
+        "tenth. *Targets*: texts that are asked for: legible in view / one expansion away / further or lost. *Only in",
+        "pictures*: without those that stand in a text of the run anyway. *Old*: not on the newest picture. *Clicks*:",
+        "elements of the newest picture that can be clicked. *Newest whole*: requests with their newest picture",
+        "unchanged / at its place / all. *Pages*: the last picture of each page, as targets. *Repeats*, *near*:",
+        "pictures that repeat an earlier one, exactly or but for a small place, and are not sent beside it.",
+        "*(n over)*: runs that did not fit the budget; they are sent and counted as they were.",
     ]
-    if number:
-        lines.append(
-            f"Of {number:,} pairs of pictures that differ a little, {folded:,} were folded, {false:,} falsely."
+    if pairs:
+        total = sum(
+            (Counter({key: n for key, n in row.items() if isinstance(n, int)}) for row in pairs), Counter[str]()
         )
+        lines += [
+            f"{total['pairs']:,} pairs of pictures that differ a little: {total['picture']:,} places keep their",
+            f"picture, {total['own']:,} have a ref to their own original (no claim, so nothing to judge),",
+            f"{total['none']:,} neither, {total['claim']:,} rightly name another picture, {total['false']:,} lead to a",
+            "wrong one.",
+        ]
     return lines

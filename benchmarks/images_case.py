@@ -116,12 +116,13 @@ def _as_whole(run: BrowsingRun, method: ImageMethod, to: Recipient) -> Reduced:
     reduced = Reduced(messages, _no_ref)
     if method.is_ours:
         assert method.share is not None
+        text_seconds = _text_time(run, method, to)
         compressor, start = Compressor(store="memory"), time.process_time()
         try:
             reduced.messages = compressor.compress(messages, method.share, model=to.model).messages
         except CompressorError as error:
             reduced.error = f"{type(error).__name__}: {error}"
-        spent = time.process_time() - start - _text_time(run, method, to)
+        spent = time.process_time() - start - text_seconds
         reduced.milliseconds = max(0.0, 1000 * spent / len(run.steps))
         reduced.expand = compressor.expand
     reduced.sent_tokens = count_tokens(reduced.messages, counter)[0]
@@ -144,31 +145,42 @@ def _by_steps(run: BrowsingRun, method: ImageMethod, to: Recipient) -> Reduced:
     """Replays a run: a request after the task and after each step."""
     counter = get_counter(to.model)
     groups = group_messages(run, to.layout)
-    whole = count_tokens([message for group in groups for message in group], counter)[0]
     reduced = Reduced([], _no_ref)
-    session: Any = None
     if method.is_ours:
+        whole = count_tokens([message for group in groups for message in group], counter)[0]
         budget = None if method.share is None else int(method.share * whole)
-        session = Compressor(store="memory").session(run.name, model=to.model, budget=budget)
-        reduced.expand = session.expand
+        texts = Reduced([], _no_ref)
+        _view_by_steps(run.name, group_messages(run, to.layout, pictures=()), to, budget, texts)
+        requests = _view_by_steps(run.name, groups, to, budget, reduced)
+        reduced.milliseconds = max(0.0, reduced.milliseconds - texts.milliseconds) / len(run.steps)
+    else:
+        requests = [build_messages(run, to.layout, count=i, **_chosen(method, i)) for i in range(len(groups))]
     before: list[Message] = []
-    start = time.process_time()
-    for count, group in enumerate(groups):
-        if session is None:
-            sent = build_messages(run, to.layout, count=count, **_chosen(method, count))
-        else:
-            session.append(*group)
-            try:
-                sent = session.view()
-            except CompressorError as error:
-                reduced.error = f"{type(error).__name__}: {error}"
-                sent = session.view(best_effort=True)
+    for sent in requests:
         _add_request(reduced, before, sent, counter)
-        before = sent
         reduced.views.append(read_messages(sent))
-    reduced.milliseconds = 1000 * (time.process_time() - start) / len(run.steps)
+        before = sent
     reduced.messages = before
     return reduced
+
+
+def _view_by_steps(
+    name: str, groups: Sequence[list[Message]], to: Recipient, budget: int | None, reduced: Reduced
+) -> list[list[Message]]:
+    """Appends groups of messages to a session and returns its view after each; writes down time and failures."""
+    session = Compressor(store="memory").session(name, model=to.model, budget=budget)
+    reduced.expand = session.expand
+    requests = []
+    start = time.process_time()
+    for group in groups:
+        session.append(*group)
+        try:
+            requests.append(session.view())
+        except CompressorError as error:
+            reduced.error = f"{type(error).__name__}: {error}"
+            requests.append(session.view(best_effort=True))
+    reduced.milliseconds = 1000 * (time.process_time() - start)
+    return requests
 
 
 def _add_request(reduced: Reduced, before: list[Message], sent: list[Message], counter: TokenCounter) -> None:

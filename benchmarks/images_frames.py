@@ -5,12 +5,14 @@ The comparison is of pixels and made here, so that it does not trust what a redu
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
 from benchmarks.images_legible import find_pixels, is_same_page
 from benchmarks.images_messages import call_id
@@ -21,10 +23,17 @@ from compressor.context.refs import find_refs
 
 Expand = Callable[[str], str]
 NEAR = 0.03  # fraction of pixels up to which a frame is a near repeat of an earlier one
+NEAR_PAIR = 0.25  # fraction of pixels up to which the difference is computed exactly
+_SAME_CELL = 14.0  # largest mean difference of grey levels of an 8 x 8 place of two pictures that show the same
+_SAME_SHIFTED_CELL = 42.0  # the same if one of them may be shifted by a part of a pixel
 _PAGE_WORDS = 0.9  # fraction of a page's words that a text must have to stand for its picture
 _MIN_PART = 0.35  # fraction of a frame's area that a part of it must have to stand for it
-_SAMENESS = re.compile(r"\b(?:same|identical|unchanged|as (?:image|picture|screenshot)|repeat\w*|duplicate\w*)\b", re.I)
-_CHANGE = re.compile(r"chang|differ|crop|scroll|→|->|except|but\b|now\b|moved|region|part", re.I)
+_MIN_SHRINK = 0.2  # of a smaller copy
+_PICTURE = r"(?:image|picture|frame|screenshot)"
+_SAMENESS = re.compile(
+    rf"\b(?:same|identical|equal|unchanged|duplicate|repeats?)\b[^.\n]{{0,30}}\b{_PICTURE}|\bas {_PICTURE}\b", re.I
+)
+_CHANGE = re.compile(r"chang|differ|crop|scroll|→|->|except|\bbut\b|moved|region", re.I)
 
 
 @dataclass(frozen=True)
@@ -70,59 +79,78 @@ class Frames:
 
 @lru_cache(maxsize=20_000)
 def difference_of(first: bytes, second: bytes) -> float:
-    """Returns the fraction of pixels that differ between two pictures; 1.0 if their sizes do."""
-    if first == second:
-        return 0.0
+    """Returns the fraction of pixels that differ between two pictures; 1.0 if their sizes or most pixels do."""
     a, b = decode(first), decode(second)
-    return float((a != b).any(axis=2).mean()) if a.shape == b.shape else 1.0
+    if a.shape != b.shape or changed_pixels(a[::16], b[::16]).mean() > 2 * NEAR_PAIR:
+        return 1.0
+    return float(changed_pixels(a, b).mean())
+
+
+def changed_pixels(first: Pixels, second: Pixels) -> npt.NDArray[np.bool_]:
+    """Returns for each pixel of two pictures of one size whether it differs."""
+    differs: npt.NDArray[np.bool_] = first != second
+    return differs[:, :, 0] | differs[:, :, 1] | differs[:, :, 2]
+
+
+@lru_cache(maxsize=2_000)
+def pixel_digest(data: bytes) -> bytes:
+    """Returns a hash of a picture's size and pixels."""
+    pixels = decode(data)
+    return hashlib.blake2b(pixels.tobytes(), digest_size=16, person=f"{pixels.shape[1]}".encode()).digest()
 
 
 def is_equal(data: bytes, picture: SentPicture) -> bool:
     """Returns whether a picture has all pixels of a frame."""
-    return difference_of(data, picture.data) == 0.0
+    return pixel_digest(data) == pixel_digest(picture.data)
 
 
 def shows(data: bytes, picture: SentPicture) -> bool:
     """Returns whether a picture is a frame, a smaller copy of it, or the greater part of it."""
-    if is_equal(data, picture):
-        return True
-    frame, sent = decode(data), picture.pixels
-    if sent.shape == frame.shape:  # a re-encoded copy has nearly the same pixels everywhere
-        return int(np.abs(frame.astype(np.int16) - sent).max(axis=2).max()) <= 48
+    return is_equal(data, picture) or _shows(data, picture.data)
+
+
+@lru_cache(maxsize=50_000)
+def _shows(data: bytes, other: bytes) -> bool:
+    frame, sent = decode(data), decode(other)
     if abs(sent.shape[0] / frame.shape[0] - sent.shape[1] / frame.shape[1]) < 0.02:
-        return _is_smaller_copy(frame, sent)
-    if sent.shape[0] * sent.shape[1] >= _MIN_PART * frame.shape[0] * frame.shape[1]:
-        if find_pixels(sent.tobytes(), sent.shape[:2], data) is not None:
-            return True
-    drawn, kept = without_margins(frame), without_margins(sent)
-    if not min(*drawn.shape, *kept.shape):
-        return False
-    scales = [one / other for one, other in zip(kept.shape[:2], drawn.shape[:2], strict=True)]
-    if max(scales) > 1.02 or abs(scales[0] - scales[1]) > 0.02:
-        return False
-    return _is_smaller_copy(drawn, kept)
+        return is_same_page(data, other) and _is_copy(frame, sent)
+    is_large = sent.shape[0] * sent.shape[1] >= _MIN_PART * frame.shape[0] * frame.shape[1]
+    if is_large and find_pixels(sent.tobytes(), sent.shape[:2], data) is not None:
+        return True
+    inner, content = _without_margins(frame), _without_margins(sent)
+    shrink = max(content.shape) / max(inner.shape)  # the longer side has the smaller error
+    fits = all(abs(content.shape[i] - inner.shape[i] * shrink) < 3 for i in (0, 1))
+    return fits and shrink > _MIN_SHRINK and _is_copy(inner, content, 2)
 
 
-def without_margins(pixels: Pixels) -> Pixels:
-    """Returns the part of a picture within the rows and columns that have the colour of its corner."""
-    differs = (pixels != pixels[0, 0]).any(axis=2)
-    rows, columns = np.flatnonzero(differs.any(axis=1)), np.flatnonzero(differs.any(axis=0))
-    if not len(rows):
-        return pixels[:0, :0]
+def _without_margins(pixels: Pixels) -> Pixels:
+    """Returns a picture without the rows and columns at its borders that have one colour, its corner's."""
+    inked = changed_pixels(pixels, np.broadcast_to(pixels[-1, -1], pixels.shape))
+    rows, columns = np.flatnonzero(inked.any(axis=1)), np.flatnonzero(inked.any(axis=0))
+    if not rows.size:
+        return pixels
     return pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
-def _is_smaller_copy(frame: Pixels, sent: Pixels) -> bool:
-    """Compares after scaling: near frames differ in a small place, so the largest difference of a place counts."""
-    from PIL import Image
+def _is_copy(frame: Pixels, sent: Pixels, blur: int = 0) -> bool:
+    """Compares after scaling: near frames differ in a small place, so the largest difference of a place counts.
 
-    if not is_same_page(frame, sent):
-        return False
+    Args:
+        frame: The frame, or its part.
+        sent: What may be a smaller copy.
+        blur: Pixels by which the two may be shifted against each other.
+    """
+    from PIL import Image, ImageFilter
+
     height, width, _ = sent.shape
-    scaled = Image.fromarray(frame).resize((width, height), Image.Resampling.LANCZOS).convert("L")
-    difference = np.abs(np.asarray(scaled, np.int16) - np.asarray(Image.fromarray(sent).convert("L"), np.int16))
+    if min(height, width) < 8:
+        return False
+    blurred = ImageFilter.BoxBlur(blur)
+    scaled = Image.fromarray(frame).convert("L").resize((width, height), Image.Resampling.LANCZOS).filter(blurred)
+    grey = np.asarray(Image.fromarray(sent).convert("L").filter(blurred), np.int16)
+    difference = np.abs(np.asarray(scaled, np.int16) - grey)
     cell = difference[: height // 8 * 8, : width // 8 * 8].reshape(height // 8, 8, width // 8, 8).mean(axis=(1, 3))
-    return float(cell.max()) < 40
+    return float(cell.max()) < (_SAME_SHIFTED_CELL if blur else _SAME_CELL)
 
 
 def is_composed(step: int, frames: Frames, sent: Sent) -> bool:
@@ -150,9 +178,9 @@ def is_composed(step: int, frames: Frames, sent: Sent) -> bool:
 def _covers(old: Pixels, data: bytes, parts: Sequence[SentPicture]) -> bool:
     """Returns whether every pixel in which a frame differs from `old` is in a part that has the frame's pixels."""
     new = decode(data)
-    if old.shape != new.shape:
-        return False
-    open_ = (old != new).any(axis=2)
+    if old.shape != new.shape or not parts:
+        return old.shape == new.shape and np.array_equal(old, new)
+    open_ = changed_pixels(old, new)
     for part in parts:
         pixels = part.pixels
         at = find_pixels(pixels.tobytes(), pixels.shape[:2], data)
@@ -170,31 +198,40 @@ def has_page_text(step: int, frames: Frames, texts: Sequence[str]) -> bool:
 
 
 def is_false_fold(step: int, frames: Frames, sent: Sent, expand: Expand) -> bool:
-    """Returns whether the place of a frame in a reduced context leads to another picture than the frame.
+    """Returns whether the place of a frame in a reduced context leads to another picture than the frame."""
+    return fold_of(step, frames, sent, expand) == "false"
 
-    A place that keeps its picture in any size, or has neither picture nor ref, is no fold. A fold is false
 
-    * if nothing that the place's refs expand to has the frame's pixels, and the pictures there do not add up to it;
-    * if the place's text says that the frame repeats another one, names no change, and no other frame has its pixels.
+def fold_of(step: int, frames: Frames, sent: Sent, expand: Expand) -> str:
+    """Returns what stands at the place of a frame in a reduced context.
+
+    Returns:
+        "picture": the frame in any size. "none": neither picture nor a ref to one, so nothing can be judged. "own": a
+        ref to the frame itself, which claims nothing. "claim": the place says rightly that another frame shows the
+        same, or that it is another frame with a change. "false": nothing that the place's refs expand to has the
+        frame's pixels, and the pictures there do not add up to it; or the place's text says that the frame repeats
+        another one, names no change, and no other frame has its pixels.
     """
-    own = sent.calls.get(call_id(frames.run, step))
+    own = sent.calls.get(call_id(frames.run, step), Sent())
     data = frames.data(step)
-    if own is None or any(shows(data, picture) for picture in own.pictures):
-        return False
+    if any(shows(data, picture) for picture in own.pictures):
+        return "picture"
     behind: list[SentPicture] = []
-    said = ""
+    says_same = says_changed = False
     for text in own.texts:
         pictures = [picture for ref in find_refs(text) for picture in expanded(ref, expand).pictures]
         behind += pictures
-        said += f" {text}" if pictures else ""
+        same = [line for line in text.splitlines() if _SAMENESS.search(line)] if pictures else []
+        says_changed |= any(_CHANGE.search(line) for line in same)
+        says_same |= any(not _CHANGE.search(line) for line in same)
     if not behind:
-        return False
+        return "none"
     if not any(is_equal(data, picture) or _covers(picture.pixels, data, own.pictures) for picture in behind):
-        return True
-    if _SAMENESS.search(said) and not _CHANGE.search(said) and not own.pictures:
+        return "false"
+    if says_same and not own.pictures:
         others = [i for i in range(frames.count) if i != step]
-        return not any(is_equal(frames.data(i), SentPicture(data, "")) for i in others)
-    return False
+        return "claim" if any(pixel_digest(frames.data(i)) == pixel_digest(data) for i in others) else "false"
+    return "claim" if says_same or says_changed or own.pictures else "own"
 
 
 def expanded(ref: str, expand: Expand) -> Sent:

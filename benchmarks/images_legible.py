@@ -50,22 +50,23 @@ def stands_in(text: str, texts: Sequence[str]) -> bool:
     return any(exact.search(" ".join(other.split())) for other in texts)
 
 
-def is_legible(text: str, box: Box, frame: Pixels, picture: SentPicture) -> bool:
+def is_legible(text: str, box: Box, data: bytes, picture: SentPicture) -> bool:
     """Returns whether a picture shows a text of a frame so that it can be read.
 
     Args:
         text: The text.
         box: Where it is in the frame: left, top, width and height.
-        frame: The frame's pixels.
+        data: The frame's file.
         picture: The picture, which may be the frame, a smaller copy, a part of it, or something else.
     """
     left, top, width, height = box
-    if has_pixels(frame[top : top + height, left : left + width], picture):
+    frame = decode(data)
+    if has_pixels(frame[top : top + height, left : left + width], picture, (left, top)):
         return True
     sent_width, sent_height = picture.size
     scale = sent_width / frame.shape[1]
     if abs(sent_height - frame.shape[0] * scale) < 2:
-        if not is_same_page(frame, picture.pixels):
+        if not is_same_page(data, picture.data):
             return False
         area = _scaled((left - _MARGIN, top - _MARGIN, width + 2 * _MARGIN, height + 2 * _MARGIN), scale)
         lines = max(1, round(height / 18))
@@ -74,9 +75,13 @@ def is_legible(text: str, box: Box, frame: Pixels, picture: SentPicture) -> bool
     return says(ocr_words(picture.data, (0, 0, sent_width, sent_height), 2.0), text)
 
 
-def has_pixels(patch: Pixels, picture: SentPicture) -> bool:
-    """Returns whether a picture has a patch of pixels somewhere, unchanged."""
-    return find_pixels(np.ascontiguousarray(patch).tobytes(), patch.shape[:2], picture.data) is not None
+def has_pixels(patch: Pixels, picture: SentPicture, at: tuple[int, int]) -> bool:
+    """Returns whether a picture has a patch of pixels somewhere, unchanged; `at` is where to look first."""
+    left, top = at
+    height, width, _ = patch.shape
+    if np.array_equal(picture.pixels[top : top + height, left : left + width], patch):
+        return True
+    return find_pixels(np.ascontiguousarray(patch).tobytes(), (height, width), picture.data) is not None
 
 
 @lru_cache(maxsize=20_000)
@@ -94,31 +99,33 @@ def find_pixels(patch: bytes, shape: tuple[int, int], data: bytes) -> tuple[int,
         return None
     small = np.frombuffer(patch, np.uint8).reshape(height, width, 3)
     probe = int(small.reshape(height, -1).std(axis=1).argmax())  # a row without text may be anywhere
-    wanted = small[probe].tobytes()
-    for y in range(probe, whole.shape[0] - height + probe + 1):
-        row = whole[y].tobytes()
-        at = row.find(wanted)
-        while at >= 0:
-            left, top = at // 3, y - probe
-            if at % 3 == 0 and np.array_equal(whole[top : top + height, left : left + width], small):
-                return left, top
-            at = row.find(wanted, at + 1)
+    wanted, raw = small[probe].tobytes(), _raw(data)
+    at = raw.find(wanted)
+    while at >= 0:
+        top, left = divmod(at // 3, whole.shape[1])
+        top -= probe
+        if at % 3 == 0 and top >= 0 and np.array_equal(whole[top : top + height, left : left + width], small):
+            return left, top
+        at = raw.find(wanted, at + 1)
     return None
 
 
-def is_same_page(first: Pixels, second: Pixels) -> bool:
-    """Returns whether two pictures, seen from far away, show the same."""
-    return float(np.abs(thumbnail(first.tobytes(), first.shape) - thumbnail(second.tobytes(), second.shape)).mean()) < (
-        _SAME_THUMB
-    )
+@lru_cache(maxsize=24)
+def _raw(data: bytes) -> bytes:
+    return decode(data).tobytes()
+
+
+def is_same_page(first: bytes, second: bytes) -> bool:
+    """Returns whether two picture files, seen from far away, show the same."""
+    return float(np.abs(thumbnail(first) - thumbnail(second)).mean()) < _SAME_THUMB
 
 
 @lru_cache(maxsize=512)
-def thumbnail(pixels: bytes, shape: tuple[int, ...]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    """Returns a small grey copy of a picture."""
+def thumbnail(data: bytes) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    """Returns a small grey copy of a picture file."""
     from PIL import Image
 
-    picture = Image.frombytes("RGB", (shape[1], shape[0]), pixels).convert("L").resize(_THUMB, Image.Resampling.BOX)
+    picture = Image.fromarray(decode(data)).convert("L").resize(_THUMB, Image.Resampling.BOX)
     return np.asarray(picture, np.float32)
 
 

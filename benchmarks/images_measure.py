@@ -16,10 +16,11 @@ from benchmarks.images_frames import (
     is_composed,
     is_equal,
     is_false_fold,
+    pixel_digest,
     shows,
 )
 from benchmarks.images_legible import has_pixels, is_legible, stands_in
-from benchmarks.images_messages import build_messages
+from benchmarks.images_messages import build_messages, call_id
 from benchmarks.images_run import BrowsingRun, Target
 from benchmarks.images_sent import Sent, SentPicture, read_messages
 from compressor.context.refs import find_refs
@@ -37,9 +38,12 @@ class Judgement:
     Attributes:
         targets: Number of targets by place.
         old_targets: Of these, the ones that the last picture does not show.
+        picture_targets: Of all, the ones that no text of the untouched run has. The others would be found without any
+            picture, so they say nothing about pictures.
         clicks: How many elements of the last picture can be clicked: in view, and all.
         next_click: The same for the one that the agent clicks next.
-        last_whole: How many requests have their newest picture whole, at its size, and all requests with a picture.
+        last_whole: How many requests have their newest picture whole, at its size; how many have it at its own place,
+            not only as an earlier picture that is equal; and all requests with a picture.
         pages: Number of pages by the place of their last picture.
         repeats: Exact repeats that are not sent again, and all.
         near: Near repeats that are not sent beside the frame that they are near to, and all.
@@ -49,9 +53,10 @@ class Judgement:
 
     targets: Counter[str] = field(default_factory=Counter)
     old_targets: Counter[str] = field(default_factory=Counter)
+    picture_targets: Counter[str] = field(default_factory=Counter)
     clicks: tuple[int, int] = (0, 0)
     next_click: tuple[int, int] = (0, 0)
-    last_whole: tuple[int, int] = (0, 0)
+    last_whole: tuple[int, int, int] = (0, 0, 0)
     pages: Counter[str] = field(default_factory=Counter)
     repeats: tuple[int, int] = (0, 0)
     near: tuple[int, int] = (0, 0)
@@ -66,11 +71,14 @@ def judge(run: BrowsingRun, reduced: Reduced) -> Judgement:
     found = Judgement()
     once = behind(sent, reduced.expand)
     twice = behind(once, reduced.expand)
+    told = read_messages(build_messages(run, "chat", pictures=())).texts
     for target in run.targets:
         place = find_target(target, frames, sent, once, twice)
         found.targets[place] += 1
         if all(step < len(run.steps) - 1 for step, _ in target.places):
             found.old_targets[place] += 1
+        if not stands_in(target.text, told):
+            found.picture_targets[place] += 1
         if place == "lost":
             found.lost.append(f"{run.name}: {target.question} {target.text}")
     _judge_clicks(found, frames, sent, reduced.views)
@@ -92,28 +100,32 @@ def find_target(target: Target, frames: Frames, sent: Sent, once: Sent, twice: S
 
 
 def _is_readable(target: Target, frames: Frames, pictures: Sequence[SentPicture]) -> bool:
-    distinct = list({picture.digest: picture for picture in pictures}.values())
+    """Looks for equal pixels first. A picture that is a frame of the run needs no OCR: the run knows what it shows."""
+    shown = {pixel_digest(frames.data(step)) for step, _ in target.places}
+    distinct = {pixel_digest(picture.data): picture for picture in pictures}
+    if shown & distinct.keys():
+        return True
+    whole = {pixel_digest(frames.data(step)) for step in range(frames.count)}
+    others = [picture for digest, picture in distinct.items() if digest not in whole]
     places = list({(frames.run.steps[step].frame, box): (step, box) for step, box in target.places}.values())
-    for step, (left, top, width, height) in places:
+    for step, (left, top, width, height) in places if others else ():
         patch = frames.pixels(step)[top : top + height, left : left + width]
-        if any(has_pixels(patch, picture) for picture in distinct):
+        if any(has_pixels(patch, picture, (left, top)) for picture in others):
             return True
-    return any(
-        is_legible(target.text, box, frames.pixels(step), picture) for step, box in places for picture in distinct
-    )
+    return any(is_legible(target.text, box, frames.data(step), picture) for step, box in places for picture in others)
 
 
 def find_page(step: int, frames: Frames, sent: Sent, once: Sent, twice: Sent) -> str:
     """Returns the best place that has a frame."""
     data = frames.data(step)
-    if any(is_equal(data, picture) for picture in sent.pictures):
+    if _has_frame(step, frames, sent):
         return "picture"
     if any(shows(data, picture) for picture in sent.pictures):
         return "smaller"
-    if is_composed(step, frames, sent):
-        return "composed"
     if has_page_text(step, frames, sent.texts):
         return "text"
+    if is_composed(step, frames, sent):
+        return "composed"
     for place, reach in (("expand", once), ("expand_2", twice)):
         if any(shows(data, picture) for picture in reach.pictures):
             return place
@@ -133,24 +145,27 @@ def behind(sent: Sent, expand: Expand) -> Sent:
 def _judge_clicks(found: Judgement, frames: Frames, sent: Sent, views: Sequence[Sent]) -> None:
     """An agent that acts by pixels needs the whole frame at its size; another one the element's name or picture."""
     run, last = frames.run, frames.count - 1
-    is_whole = any(is_equal(frames.data(last), picture) for picture in sent.pictures)
-    texts = sent.texts if run.has_snapshots else []
+    is_whole = _has_frame(last, frames, sent)
+    texts = sent.calls.get(call_id(run, last), Sent()).texts if run.has_snapshots else []
 
     def is_in_view(name: str, box: tuple[int, int, int, int]) -> bool:
         if is_whole or run.acts == "pixel":
             return is_whole
         if stands_in(name, texts):
             return True
-        return any(is_legible(name, box, frames.pixels(last), picture) for picture in sent.pictures)
+        return any(is_legible(name, box, frames.data(last), picture) for picture in sent.pictures)
 
     seen = [(click.is_next, is_in_view(click.name, click.box)) for click in run.clicks]
     found.clicks = sum(view for _, view in seen), len(seen)
     found.next_click = sum(view for is_next, view in seen if is_next), sum(is_next for is_next, _ in seen)
-    newest = [(frames.data(count - 1), view) for count, view in enumerate(views) if count] or [
-        (frames.data(last), sent)
-    ]
-    whole = sum(any(is_equal(data, picture) for picture in view.pictures) for data, view in newest)
-    found.last_whole = whole, len(newest)
+    newest = [(count - 1, view) for count, view in enumerate(views) if count] or [(last, sent)]
+    whole = sum(_has_frame(step, frames, view) for step, view in newest)
+    in_place = sum(_has_frame(step, frames, view.calls.get(call_id(run, step), Sent())) for step, view in newest)
+    found.last_whole = whole, in_place, len(newest)
+
+
+def _has_frame(step: int, frames: Frames, sent: Sent) -> bool:
+    return any(is_equal(frames.data(step), picture) for picture in sent.pictures)
 
 
 def _judge_repeats(found: Judgement, frames: Frames, sent: Sent) -> None:
@@ -161,11 +176,7 @@ def _judge_repeats(found: Judgement, frames: Frames, sent: Sent) -> None:
         extra += max(0, sum(is_equal(data, picture) for picture in sent.pictures) - 1)
     found.repeats = len(again) - min(extra, len(again)), len(again)
     near = frames.near_repeats()
-    both = sum(
-        any(is_equal(frames.data(i), picture) for picture in sent.pictures)
-        and any(is_equal(frames.data(k), picture) for picture in sent.pictures)
-        for i, k in near
-    )
+    both = sum(_has_frame(i, frames, sent) and _has_frame(k, frames, sent) for i, k in near)
     found.near = len(near) - both, len(near)
 
 
@@ -187,6 +198,7 @@ def measure(run: BrowsingRun, reduced: Reduced, to: Recipient) -> dict[str, Any]
         "ms_per_frame": round(reduced.milliseconds, 2),
         "targets": dict(found.targets),
         "old_targets": dict(found.old_targets),
+        "picture_targets": dict(found.picture_targets),
         "pages": dict(found.pages),
         "clicks": found.clicks,
         "next_click": found.next_click,

@@ -46,7 +46,8 @@ def build_messages(run: BrowsingRun, layout: str, questions: bool = False, **cho
     """Returns a run as one list of messages, with the questions of its targets at the end if asked for."""
     messages = [message for group in group_messages(run, layout, **chosen) for message in group]
     if questions:
-        asked = "\n".join(f"{i + 1}. {target.question}" for i, target in enumerate(run.targets))
+        different = dict.fromkeys(target.question for target in run.targets)
+        asked = "\n".join(f"{i + 1}. {question}" for i, question in enumerate(different))
         messages += question_messages(layout, f"Before you go on, answer from what you saw:\n{asked}")
     return messages
 

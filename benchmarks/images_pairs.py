@@ -14,11 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.images_frames import difference_of
+from benchmarks.images_frames import NEAR_PAIR, difference_of
 from benchmarks.images_run import BrowsingRun, Target
 from benchmarks.images_sent import Pixels, decode
-
-_NEAR = 0.25  # fraction of differing pixels up to which two recorded frames are a pair
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ def _recorded_pairs(runs: list[BrowsingRun], count: int, rng: random.Random) -> 
     for run in runs:
         distinct = list({step.frame: i for i, step in enumerate(run.steps)}.values())
         pairs = [(a, b) for a in distinct for b in distinct if a != b]
-        found += [(run, a, b) for a, b in pairs if difference_of(run.png(a), run.png(b)) < _NEAR]
+        found += [(run, a, b) for a, b in pairs if difference_of(run.png(a), run.png(b)) < NEAR_PAIR]
     return rng.sample(found, min(count, len(found)))
 
 

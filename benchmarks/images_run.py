@@ -112,15 +112,16 @@ class BrowsingRun:
         return png_bytes(self.folder / self.steps[step].frame)
 
 
-@lru_cache(maxsize=512)
 def png_bytes(path: Path) -> bytes:
     """Returns a picture file as PNG bytes; a PNG file as it is."""
-    data = path.read_bytes()
-    if path.suffix == ".png":
-        return data
+    return path.read_bytes() if path.suffix == ".png" else _converted(path)
+
+
+@lru_cache(maxsize=512)
+def _converted(path: Path) -> bytes:
     from PIL import Image
 
-    with Image.open(io.BytesIO(data)) as picture:
+    with Image.open(path) as picture:
         out = io.BytesIO()
         picture.convert("RGB").save(out, "PNG", compress_level=6)
     return out.getvalue()

@@ -52,7 +52,7 @@ class SentPicture:
         return width, height
 
 
-@lru_cache(maxsize=160)
+@lru_cache(maxsize=96)
 def decode(data: bytes) -> Pixels:
     """Decodes a picture file: height, width and 3 bytes of colour."""
     from PIL import Image
