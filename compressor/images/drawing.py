@@ -29,13 +29,17 @@ def draw_edits(context: Context, edits: Mapping[tuple[int, Path], str]) -> dict[
         MissingDependencyError: Pillow is not installed.
     """
     images = {
-        (turn.index, slot.path) for turn in context.turns for slot in turn.slots if slot.image is not None
-    }.intersection(edits)
+        (turn.index, slot.path): slot.image
+        for turn in context.turns
+        for slot in turn.slots
+        if slot.image is not None and (turn.index, slot.path) in edits
+    }
     out = dict(edits)
-    for key in images:
+    for key, image in images.items():
         edit = parse_picture_edit(edits[key])
         if edit is not None:
-            out[key] = drawn_edit(draw(image_part(context, key), edit), edit.note)
+            url = draw(image_part(context, key), edit, image.needs_picture)
+            out[key] = drawn_edit(url, "" if image.needs_picture else edit.note)
     return out
 
 
@@ -47,17 +51,19 @@ def image_part(context: Context, key: tuple[int, Path]) -> Any:
     return value_at(getattr(message, str(key[1][0])), key[1][1:])
 
 
-def draw(part: Any, edit: PictureEdit) -> str:
+def draw(part: Any, edit: PictureEdit, with_caption: bool = False) -> str:
     """Returns the picture of an edit as a `data:` URL.
 
     Args:
         part: The image part.
         edit: Which part of it is shown, and at which size.
+        with_caption: Whether the edit's note is drawn below the picture, because no text can stand beside it.
     """
     data = image_base64(part)
-    key = compute_ref(data), edit._replace(note="")
+    key = compute_ref(data), edit if with_caption else edit._replace(note="")
     if (known := _drawn.get(key)) is not None:
         return known
+    from compressor.images.captions import CAPTION_HEIGHT, add_caption
     from compressor.images.crops import crop_changes
     from compressor.images.decoding import decode_picture, read_base64
     from compressor.images.differences import Changes
@@ -69,8 +75,11 @@ def draw(part: Any, edit: PictureEdit) -> str:
     boxes = tuple(PixelBox(b.left, b.top, b.left + b.width, b.top + b.height) for b in edit.boxes)
     crop = crop_changes(picture, Changes(boxes, 1.0))
     shown = picture if crop is None else crop.picture
-    if (shown.width, shown.height) != (edit.width, edit.height):
-        shown = resize(shown, edit.width, edit.height)
+    height = edit.height - (CAPTION_HEIGHT if with_caption else 0)
+    if (shown.width, shown.height) != (edit.width, height):
+        shown = resize(shown, edit.width, height)
+    if with_caption:
+        shown = add_caption(shown, edit.note)
     encoded, media_type = encode_picture(shown)
     url = f"data:{media_type};base64,{base64.b64encode(encoded).decode('ascii')}"
     _drawn.put(key, url)

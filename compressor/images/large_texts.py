@@ -44,7 +44,7 @@ def read_largest_texts(picture: Picture, engine: OcrEngine, max_chars: int) -> l
     left = max_chars
     from compressor.images.ocr import group_lines
 
-    for words in group_lines(engine.read(canvas)):
+    for words in group_lines(engine.read(canvas, "page")):
         sure = [word.text for word in words if word.confidence >= _MIN_CONFIDENCE]
         text = " ".join(sure)
         if 2 * len(sure) >= len(words) and sum(map(str.isalpha, text)) >= 3 and len(text) <= left and text not in texts:

@@ -10,7 +10,7 @@ import functools
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -198,44 +198,3 @@ def group_lines(words: Iterable[OcrWord]) -> list[list[OcrWord]]:
     for word in words:
         lines.setdefault(word.line, []).append(word)
     return [sorted(line, key=lambda word: word.box.left) for line in lines.values()]
-
-
-def largest_texts(words: Sequence[OcrWord], max_chars: int, min_confidence: float = 0.7) -> str:
-    """Returns the texts in the largest type first, such as titles, headings and buttons.
-
-    Args:
-        words: The words of a picture.
-        max_chars: The number of characters to return at most.
-        min_confidence: Words that the engine is less sure of are left out: they are often icons.
-
-    Returns:
-        The texts, separated by " · ". A text that does not fit is left out as a whole, unless it is the first.
-    """
-    sure = group_lines(w for w in words if w.confidence >= min_confidence and any(map(str.isalnum, w.text)))
-    lines = [line for line in sure if sum(len(word.text) for word in line) >= _MIN_CHARS]
-    ranked = sorted(lines, key=lambda line: (-_type_size(line), line[0].box.top, line[0].box.left))
-    texts = dict.fromkeys(" ".join(word.text for word in line) for line in ranked)
-    chosen: list[str] = []
-    left = max_chars
-    for text in texts:
-        cost = len(text) + (3 if chosen else 0)
-        if cost <= left:
-            chosen.append(text)
-            left -= cost
-        elif not chosen:
-            chosen.append(_cut(text, max_chars))
-            break
-    return " · ".join(filter(None, chosen))
-
-
-def _cut(text: str, max_chars: int) -> str:
-    if len(text) <= max_chars:
-        return text
-    words = text[: max_chars + 1].rsplit(" ", 1)
-    return words[0] if len(words) > 1 else text[:max_chars]
-
-
-def _type_size(line: Sequence[OcrWord]) -> int:
-    """The type size of a line in steps of 2 pixels: boxes of words differ by their ascenders and descenders."""
-    heights = sorted(word.height for word in line)
-    return heights[len(heights) // 2] // 2

@@ -81,7 +81,7 @@ def text_heights(grey: Grey) -> npt.NDArray[np.int64]:
         grey: The brightness of its pixels, shape [height, width].
     """
     steps = count_steps(find_steps(grey))
-    tops, bottoms, columns = _find_bands(steps)
+    tops, bottoms, columns = find_bands(steps)
     if not len(tops):
         return np.zeros(0, np.int64)
     return _capital_heights(steps, tops, bottoms, columns)
@@ -100,7 +100,7 @@ def text_fraction(grey: Grey) -> float:
     total = int(busy.sum())
     if not total:
         return 0.0
-    tops, bottoms, columns = _find_bands(steps, min_alike=1)
+    tops, bottoms, columns = find_bands(steps, min_alike=1)
     around = (bottoms - tops) // 2 + 1  # capitals above it, descenders below it
     changes = np.zeros((busy.shape[0] + 1, busy.shape[1]), np.int32)
     np.add.at(changes, (np.maximum(tops - around, 0), columns), 1)
@@ -138,7 +138,7 @@ def count_steps(steps: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
     return counts
 
 
-def _find_bands(steps: npt.NDArray[np.uint8], min_alike: int = _MIN_ALIKE) -> tuple[Any, Any, Any]:
+def find_bands(steps: npt.NDArray[np.uint8], min_alike: int = _MIN_ALIKE) -> tuple[Any, Any, Any]:
     """Returns top, bottom (outside) and column of the runs of cells that have neighbours like them."""
     height, columns = steps.shape
     if not columns:

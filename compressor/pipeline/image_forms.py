@@ -11,6 +11,7 @@ from compressor.context.formats.json_values import part_json
 from compressor.context.image_edits import PictureEdit, ShownBox
 from compressor.context.model import Context, Image, Path
 from compressor.context.refs import compute_ref, format_placeholder
+from compressor.images.captions import CAPTION_HEIGHT, MIN_CAPTION_WIDTH
 from compressor.images.crops import arrange_boxes
 from compressor.images.drawing import image_part
 from compressor.images.frame_lines import frame_line
@@ -86,12 +87,15 @@ class ImageForms:
         """Returns the edit of an image that another one repeats byte for byte."""
         return self.with_ref(frame, f"[image {frame.number}: the same as image {other.number}]")
 
-    def difference(self, frame: Frame, others: Sequence[Frame]) -> tuple[str, Frame] | None:
+    def difference(
+        self, frame: Frame, others: Sequence[Frame], max_fraction: float = MAX_CROP_FRACTION
+    ) -> tuple[str, Frame] | None:
         """Returns the edit that says how a screenshot differs from one that is shown, and that one.
 
         Args:
             frame: The screenshot.
             others: What is shown whole. Where several are equally near, the first is taken.
+            max_fraction: The tokens that note and part may take, as a fraction of the screenshot's.
 
         Returns:
             None if no other one is near enough, or if the difference takes too many tokens.
@@ -108,7 +112,7 @@ class ImageForms:
         layout = arrange_boxes(boxes)
         note = self.with_ref(frame, f"[{beside}; its part at {layout.words} follows]")
         edit = str(PictureEdit(tuple(map(_shown, boxes)), *layout.size, note))
-        most = MAX_CROP_FRACTION * self._counter.count_slot(frame.slot)
+        most = max_fraction * self._counter.count_slot(frame.slot)
         return (edit, other) if self._counter.count_edit(frame.slot, edit) <= most else None
 
     def smaller(self, frame: Frame) -> str | None:
@@ -123,7 +127,12 @@ class ImageForms:
         least = [max(1, math.ceil(side * found.legible_scale)) for side in (box.width, box.height)]
         size = cheapest_size(self._counter.count_image, part, *least) or (box.width, box.height)
         note = self.with_ref(frame, f"[image {frame.number}, {found.width}×{found.height}, shown smaller]")
-        edit = str(PictureEdit((box,), *size, "" if image.needs_picture else note))
+        width, height = size
+        if image.needs_picture:
+            if width < MIN_CAPTION_WIDTH:
+                return None
+            note, height = self.with_ref(frame, f"image {frame.number}"), height + CAPTION_HEIGHT
+        edit = str(PictureEdit((box,), width, height, note))
         tokens = self._counter.count_image(image)
         return edit if self._counter.count_edit(frame.slot, edit) <= (1 - MIN_SAVED_FRACTION) * tokens else None
 
@@ -133,8 +142,10 @@ class ImageForms:
         found = None if known is None else known.findings
         if found is None or not found.may_redraw:
             return None
-        width, height = (max(1, round(THUMBNAIL_SCALE * side)) for side in (found.width, found.height))
-        edit = str(PictureEdit((ShownBox(0, 0, found.width, found.height),), width, height, ""))
+        scale = min(1.0, max(THUMBNAIL_SCALE, MIN_CAPTION_WIDTH / found.width))
+        width, height = (max(1, round(scale * side)) for side in (found.width, found.height))
+        note = self.with_ref(frame, f"image {frame.number}")
+        edit = str(PictureEdit((ShownBox(0, 0, found.width, found.height),), width, height + CAPTION_HEIGHT, note))
         tokens = self._counter.count_slot(frame.slot)
         return edit if self._counter.count_edit(frame.slot, edit) <= (1 - MIN_SAVED_FRACTION) * tokens else None
 

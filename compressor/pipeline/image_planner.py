@@ -9,6 +9,7 @@ because that needs no pixels. What still is too much is left to the selection, w
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 
 from compressor.context.blocks import NOT_EDITABLE, Block, Priority
@@ -31,7 +32,13 @@ MAX_WORDS_CHARS = 600
 
 
 def plan_images(
-    context: Context, blocks: Sequence[Block], counter: TokenCounter, before: int, budget: int, policy: ImagePolicy
+    context: Context,
+    blocks: Sequence[Block],
+    counter: TokenCounter,
+    before: int,
+    budget: int,
+    policy: ImagePolicy,
+    numbers: Mapping[int, int] | None = None,
 ) -> ImagePlan:
     """Returns what becomes of the images of a context.
 
@@ -42,9 +49,10 @@ def plan_images(
         before: The tokens of the whole context.
         budget: The tokens that it may have.
         policy: What may be done.
+        numbers: The number of the first image of each message; None counts from the beginning.
     """
     changeable = {(b.slot.message, b.slot.path) for b in blocks if b.slot.image is not None and may_change(b)}
-    planner = ImagePlanner(context, counter, policy, changeable)
+    planner = ImagePlanner(context, counter, policy, changeable, numbers=numbers)
     planner.run(before, budget)
     return planner.plan()
 
@@ -74,6 +82,7 @@ class ImagePlanner:
         policy: ImagePolicy,
         changeable: Collection[Key],
         edits: Mapping[Key, str] | None = None,
+        numbers: Mapping[int, int] | None = None,
     ) -> None:
         """Starts a plan.
 
@@ -83,10 +92,12 @@ class ImagePlanner:
             policy: What may be done.
             changeable: Message and path of the images that may change.
             edits: What was done to images before, which the plan begins with.
+            numbers: The number of the first image of each message, where these are the images of a longer history. None
+                counts from the beginning.
         """
         self._context, self._counter, self._policy = context, counter, policy
         self.forms = ImageForms(context, counter, policy)
-        self.frames = list_frames(context)
+        self.frames = list_frames(context) if numbers is None else _renumber(list_frames(context), numbers)
         self._changeable = [frame for frame in self.frames if frame.key in changeable]
         self.edits: dict[Key, str] = dict(edits or {})
         self._reasons: dict[Key, str] = {}
@@ -121,6 +132,9 @@ class ImagePlanner:
             images = sum(self._counter.count_slot(frame.slot) for frame in self.frames)
             self._excess = min(self._excess, round((1 - budget / before) * images))
             self._drop_until_enough(self._older)
+            # The selection cannot leave out what must stay a picture.
+            self._excess = before - budget
+            self._drop_until_enough([frame for frame in self._older if _needs_picture(frame)])
 
     def plan(self) -> ImagePlan:
         """Returns the plan."""
@@ -264,6 +278,14 @@ class ImagePlanner:
         """Returns whether an image is still shown, whole or in part."""
         return self._is_shown(frame.key)
 
+    def shows_all(self, frame: Frame) -> bool:
+        """Returns whether an image is shown at its size, perhaps without its empty margins."""
+        edit = parse_picture_edit(self.edits.get(frame.key, ""))
+        if edit is None:
+            return frame.key not in self.edits
+        is_one = len(edit.boxes) == 1 and edit.boxes[0][2:] == (edit.width, edit.height)
+        return is_one and edit.note.startswith(f"[image {frame.number}, ")
+
     def _is_shown(self, key: Key) -> bool:
         return key not in self.edits or parse_picture_edit(self.edits[key]) is not None
 
@@ -289,6 +311,16 @@ class ImagePlanner:
         """Returns the tokens of an image, or of what stands for it."""
         edit = self.edits.get(frame.key)
         return self._counter.count_slot(frame.slot) if edit is None else self._counter.count_edit(frame.slot, edit)
+
+
+def _renumber(frames: Sequence[Frame], numbers: Mapping[int, int]) -> list[Frame]:
+    places: dict[int, int] = {}
+    out: list[Frame] = []
+    for frame in frames:
+        place = places[frame.message] = places.get(frame.message, -1) + 1
+        first = numbers.get(frame.message, frame.number - place)
+        out.append(replace(frame, number=first + place))
+    return out
 
 
 def _needs_picture(frame: Frame) -> bool:

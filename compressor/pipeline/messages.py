@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
@@ -130,6 +130,7 @@ class MessageCompression:
         pinned_slots: Message and path of texts to keep as they are.
         find_constraints: Finds stretches of user messages to keep as they are.
         boosted_texts: Texts that are worth having besides the query, with weights.
+        image_numbers: The number of the first image of each message, where they are images of a longer history.
         examples: Whether worked examples in the prompt may be left out.
         warnings: What the caller should know.
         edits: After `run`: the new text of each changed slot.
@@ -149,6 +150,7 @@ class MessageCompression:
     pinned_slots: frozenset[Key] = frozenset()
     find_constraints: SlotSpanFinder | None = None
     boosted_texts: tuple[tuple[str, float], ...] = ()
+    image_numbers: Mapping[int, int] | None = None
     examples: bool = False
     warnings: list[str] = field(default_factory=list)
     edits: dict[Key, str] = field(default_factory=dict)
@@ -226,7 +228,7 @@ class MessageCompression:
             return NO_IMAGES
         from compressor.pipeline.image_planner import plan_images
 
-        plan = plan_images(self.context, blocks, self.counter, before, budget, policy)
+        plan = plan_images(self.context, blocks, self.counter, before, budget, policy, self.image_numbers)
         self.warnings += plan.warnings
         return plan
 

@@ -100,6 +100,7 @@ def archive_rounds(
     for r in evicted:
         items[r.ref] = r.text
         items[compute_ref(r.messages_json)] = r.messages_json
+        items.update(r.images)
     page = None
     if evicted:
         rows = [[r.ref, r.label, compute_ref(r.messages_json), *r.message_indices] for r in evicted]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, cast, get_args
 
 from compressor.context.formats import serialization
+from compressor.context.formats.json_values import part_json
 from compressor.context.model import Turn
 from compressor.context.refs import compute_ref, format_placeholder
 from compressor.sessions.summaries.passage import Passage, PassageKind
@@ -36,6 +37,7 @@ class EvictedRound:
         messages_json: The exact messages, as JSON text.
         spans: Kind, name and text of each stretch, for a summary.
         message_indices: Numbers of its messages in the whole history.
+        images: Its images as JSON, by the refs in the text.
     """
 
     label: str
@@ -44,6 +46,7 @@ class EvictedRound:
     spans: tuple[tuple[PassageKind, str | None, str], ...] = ()
     message_indices: tuple[int, ...] = ()
     best: str = ""
+    images: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def ref(self) -> str:
@@ -75,11 +78,17 @@ class EvictedRound:
         """
         parts, calls, first_words = [], [], ""
         spans: list[tuple[PassageKind, str | None, str]] = []
-        for turn in turns:
+        images: dict[str, str] = {}
+        for turn, message in zip(turns, messages, strict=True):
             for slot in turn.slots:
                 name = f" {slot.name}" if slot.name else ""
                 kind = DISPLAY_NAMES.get(slot.kind, slot.kind)
-                parts.append(f"[{kind}{name}]\n{slot.text or '(an image)'}")
+                text = slot.text
+                if slot.image is not None:
+                    source = part_json(message, slot.path)
+                    images[ref := compute_ref(source)] = source
+                    text = f"(an image) {format_placeholder(ref)}"
+                parts.append(f"[{kind}{name}]\n{text}")
                 if slot.kind in PASSAGE_KINDS and slot.text:
                     spans.append((cast(PassageKind, slot.kind), slot.name, slot.text))
                 if slot.kind == "tool_call":
@@ -94,7 +103,7 @@ class EvictedRound:
         if len(label) > MAX_LABEL_CHARS:  # calls of one tool often differ at their ends
             label = f"{label[: MAX_LABEL_CHARS - LABEL_END_CHARS - 1]}…{label[-LABEL_END_CHARS:]}"
         exact = json.dumps([serialization.serialize_message(m) for m in messages], ensure_ascii=False)
-        return cls(label, "\n\n".join(parts), exact, tuple(spans), tuple(message_indices), best)
+        return cls(label, "\n\n".join(parts), exact, tuple(spans), tuple(message_indices), best, images)
 
     @property
     def line(self) -> str:

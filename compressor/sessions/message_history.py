@@ -76,6 +76,7 @@ class MessageHistory:
         state = self.state
         del state.records[count:]
         state.count = state.records[-1].index + 1 if count else 0
+        state.images = state.records[-1].images if count else 0
         state.counters.unchanged_tokens = min(self.tokens(), state.counters.actual_last)
         state.counters.message_count = -1
         if not count:
@@ -149,6 +150,8 @@ class MessageHistory:
         for turn, entry in zip(turns[first:], entries[first:], strict=True):
             if not entry.raw_tokens:
                 entry.raw_tokens = entry.tokens = self.runtime.tokens(turn, context)
+                self.state.images += sum(slot.image is not None for slot in turn.slots)
+                entry.images = self.state.images
         start = find_round_start(turns, first)
         earlier = self._earlier.read(turns[:start], entries, self.messages) if deduplicate else {}
         for group in group_tool_rounds(turns[start:]):

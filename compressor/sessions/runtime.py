@@ -176,6 +176,7 @@ class SessionRuntime:
         expansions: Sequence[str],
         find_constraints: SlotSpanFinder | None = None,
         pinned_slots: frozenset[tuple[int, Path]] = frozenset(),
+        image_numbers: Mapping[int, int] | None = None,
     ) -> MessageCompression:
         """Returns a compression of these messages that is ready to run.
 
@@ -186,6 +187,7 @@ class SessionRuntime:
             expansions: Texts that the agent expanded. Similar texts score higher.
             find_constraints: Finds the spans of users' texts that must stay.
             pinned_slots: Message and path of texts that stay as they are.
+            image_numbers: The number in the session of the first image of each message.
         """
         dialect, context = self.parse(messages)
         hints = tuple((text, EXPANSION_WEIGHT) for text in expansions)
@@ -200,6 +202,7 @@ class SessionRuntime:
             False,
             pinned=pinned,
             pinned_slots=pinned_slots,
+            image_numbers=image_numbers,
             find_constraints=find_constraints,
             boosted_texts=hints,
         )

@@ -14,12 +14,16 @@ from compressor.context.model import Context, TextSlot
 from compressor.context.refs import find_refs
 from compressor.images.frames import Frame
 from compressor.pipeline.image_planner import LINE_TOKENS, ImagePlanner
+from compressor.sessions.image_numbers import first_image_numbers
 from compressor.sessions.runtime import Edits, SessionRuntime
 from compressor.sessions.state import MessageRecord
 from compressor.sessions.tool_result_ingest import IMAGE_REFERENCE, refers_to_other
 from compressor.storage.text_values import put_texts
 
 MAX_EARLIER = 12  # earlier screenshots that a new one is compared with
+#: Of the tokens of a new screenshot: more that differs from an earlier one is not shown alone, because the agent looks
+#: at this screenshot now.
+MAX_NEW_FRACTION = 0.25
 
 _REFERS = re.compile(rf"{IMAGE_REFERENCE}(\d+)")
 
@@ -69,7 +73,14 @@ class SessionImages:
         }
         users = [i for i, turn in enumerate(context.turns) if turn.role == "user"]
         changeable = {key for key in changeable if key[0] not in (*users[:1], *users[-1:])}
-        self._planner = ImagePlanner(context, runtime.counter, policy, changeable, known)
+        self._planner = ImagePlanner(
+            context,
+            runtime.counter,
+            policy,
+            changeable,
+            known,
+            first_image_numbers(context.turns[lead:], records, lead),
+        )
         self._policy = policy
         self._changeable = changeable
 
@@ -99,9 +110,9 @@ class SessionImages:
         return out
 
     def _repeat(self, planner: ImagePlanner, frame: Frame) -> str | None:
-        shown = [f for f in planner.frames if f.number < frame.number and f.is_screenshot and not planner.is_edited(f)]
+        shown = [f for f in planner.frames if f.number < frame.number and f.is_screenshot and planner.shows_all(f)]
         may_fold = self._policy.fold_repeats and frame.is_screenshot and frame.slot.editable
-        found = planner.forms.difference(frame, shown[: -MAX_EARLIER - 1 : -1]) if may_fold else None
+        found = planner.forms.difference(frame, shown[: -MAX_EARLIER - 1 : -1], MAX_NEW_FRACTION) if may_fold else None
         return None if found is None else found[0]
 
     def drop_stale(self) -> dict[int, Edits]:

@@ -33,6 +33,7 @@ class MessageRecord:
         pinned: Whether it stays in the view unchanged.
         reasoning_stripped: Whether a compaction removed its signed reasoning.
         holds_index: Whether it holds the index of the evicted rounds.
+        images: Images of the whole session up to the end of this message, which are numbered from 1.
         unknown: Fields of a newer program, by name.
     """
 
@@ -45,6 +46,7 @@ class MessageRecord:
     pinned: bool = False
     reasoning_stripped: bool = False
     holds_index: bool = False
+    images: int = 0
     unknown: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -61,6 +63,8 @@ class MessageRecord:
         for name in ("ingested", "pinned", "reasoning_stripped", "holds_index"):
             if getattr(self, name):
                 out[name] = True
+        if self.images:
+            out["images"] = self.images
         return out
 
     @classmethod
@@ -171,6 +175,7 @@ class SessionState:
         summary: The summary of the evicted rounds as JSON data, or None.
         open_items: What is not resolved, as JSON data.
         scanned: Messages that have been searched for such items.
+        images: Images that the session has been given.
         receipt_refs: Refs of the receipts of all compactions, oldest first.
         receipt: The last of them as JSON data, or None.
         compact_requested: Whether the agent has asked for a compaction, which the next view makes.
@@ -192,6 +197,7 @@ class SessionState:
     summary: dict[str, Any] | None = None
     open_items: list[list[Any]] = field(default_factory=list)
     scanned: int = 0
+    images: int = 0
     receipt_refs: list[str] = field(default_factory=list)
     receipt: dict[str, Any] | None = None
     compact_requested: bool = False

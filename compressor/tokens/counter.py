@@ -158,7 +158,8 @@ class TokenCounter:
         if edit is None:
             return self.count(text)
         picture = replace(cast(Image, slot.image), width=edit.width, height=edit.height)
-        return self.count_image(picture) + (self.count(edit.note) if edit.note else 0)
+        has_text = bool(edit.note) and not picture.needs_picture  # else the picture itself shows it
+        return self.count_image(picture) + (self.count(edit.note) if has_text else 0)
 
     def count_tools(self, tools: Sequence[Any] | None) -> int:
         """Returns the tokens of the tool schemas, in any provider's form; 0 for none."""

@@ -18,7 +18,6 @@ from compressor.images.ocr import (
     find_ocr_engine,
     group_lines,
     join_lines,
-    largest_texts,
 )
 from compressor.images.pixel_boxes import PixelBox
 from support.screens import draw_lines, make_picture, need_ocr
@@ -109,28 +108,9 @@ def test_an_engine_is_found_only_where_its_program_and_language_are(
         find_ocr_engine.cache_clear()
 
 
-def test_the_largest_texts_come_first() -> None:
-    words = [
-        word("small", top=90, height=10, line=2),
-        word("Basket", top=5, height=30, line=0),
-        word("Buy", top=60, height=20, line=1),
-        word("now", left=40, top=60, height=20, line=1),
-        word("@", top=40, height=40, line=3),
-        word("blur", top=40, height=40, confidence=0.2, line=4),
-    ]
-    assert largest_texts(words, 100) == "Basket · Buy now · small"
-    assert largest_texts(words, 20) == "Basket · Buy now"
-    assert largest_texts(words, 14) == "Basket · small"
-    assert largest_texts(words, 3) == "Bas"
-    assert largest_texts([], 10) == ""
-
-
-@given(
-    st.lists(st.tuples(st.text(max_size=12), st.integers(0, 50), st.integers(0, 4)), max_size=12), st.integers(1, 60)
-)
-def test_the_largest_texts_fit(given_words: list[tuple[str, int, int]], most: int) -> None:
+@given(st.lists(st.tuples(st.text(max_size=12), st.integers(0, 50), st.integers(0, 4)), max_size=12))
+def test_lines_hold_all_words(given_words: list[tuple[str, int, int]]) -> None:
     words = [word(text, left, 20 * line, line=line) for text, left, line in given_words]
-    assert len(largest_texts(words, most)) <= most
     assert sum(map(len, group_lines(words))) == len(words)
 
 
