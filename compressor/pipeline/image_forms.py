@@ -11,13 +11,14 @@ from compressor.context.formats.json_values import part_json
 from compressor.context.image_edits import PictureEdit, ShownBox
 from compressor.context.model import Context, Image, Path
 from compressor.context.refs import compute_ref, format_placeholder
+from compressor.errors import OcrError
 from compressor.images.captions import CAPTION_HEIGHT, MIN_CAPTION_WIDTH
 from compressor.images.crops import arrange_boxes
 from compressor.images.drawing import image_part
 from compressor.images.frame_lines import frame_line
 from compressor.images.frames import Frame
 from compressor.images.known_image import KnownImage, is_decoding_installed, known_image
-from compressor.images.ocr import OcrEngine, OcrError, find_ocr_engine
+from compressor.images.ocr import OcrEngine, find_ocr_engine
 from compressor.images.pixel_boxes import PixelBox
 from compressor.images.policy import ImagePolicy
 from compressor.images.repeats import find_near_repeat, looks_alike
