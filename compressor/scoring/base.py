@@ -115,6 +115,12 @@ class UnitBatch:
         return np.array([s.kind in ("assistant", "thinking") for s in self.sources], np.bool_)
 
     @cached_property
+    def image_units(self) -> npt.NDArray[np.bool_] | None:
+        """[n] which units are images, each scored by words about it; None if there are none."""
+        images = np.array([s.kind == "image" for s in self.sources], np.bool_)
+        return images[self.source_indices] if images.any() else None
+
+    @cached_property
     def tool_calls(self) -> list[tuple[int, ToolCallTerms]]:
         """The tool calls that sources answer, and titles, with the numbers of the sources."""
         return [(i, tool_call_terms(s.tool_call_text)) for i, s in enumerate(self.sources) if s.tool_call_text]
