@@ -20,6 +20,8 @@ class ImagePlan:
         words: What is known of an image in words, by which it is scored like a text.
         lines: What stands for an image that the selection drops, without its ref.
         warnings: What the caller should know.
+        matches: How well images match the query by their pixels, in [0, 1], if a model has looked at them.
+        is_fallback: Whether a model should have looked at them and could not, so that the plan must not be remembered.
     """
 
     edits: Mapping[tuple[int, Path], str] = field(default_factory=dict)
@@ -29,6 +31,8 @@ class ImagePlan:
     words: Mapping[tuple[int, Path], str] = field(default_factory=dict)
     lines: Mapping[tuple[int, Path], str] = field(default_factory=dict)
     warnings: Sequence[str] = ()
+    matches: Mapping[tuple[int, Path], float] = field(default_factory=dict)
+    is_fallback: bool = False
 
 
 NO_IMAGES = ImagePlan()

@@ -19,6 +19,7 @@ from compressor.context.formats.json_values import part_json
 from compressor.context.image_edits import PictureEdit, ShownBox, parse_picture_edit
 from compressor.context.model import Context, Image, Path
 from compressor.context.refs import compute_ref, format_placeholder
+from compressor.errors import DeviceError, ModelError, QueueFullError
 from compressor.images.coordinates import read_coordinate_use
 from compressor.images.crops import arrange_boxes
 from compressor.images.drawing import image_part
@@ -31,6 +32,8 @@ from compressor.images.pixel_boxes import PixelBox
 from compressor.images.policy import ImagePolicy
 from compressor.images.repeats import find_near_repeat, looks_alike
 from compressor.pipeline.image_plan import ImagePlan
+from compressor.scoring.base import Query
+from compressor.scoring.image_relevance import ImageRelevance
 from compressor.tokens import TokenCounter
 from compressor.tokens.image_billing import cheapest_size, is_billed_flat
 
@@ -50,7 +53,13 @@ NOT_INSTALLED = (
 
 
 def plan_images(
-    context: Context, blocks: Sequence[Block], counter: TokenCounter, excess: int, policy: ImagePolicy
+    context: Context,
+    blocks: Sequence[Block],
+    counter: TokenCounter,
+    excess: int,
+    policy: ImagePolicy,
+    relevance: ImageRelevance | None = None,
+    query: Query | None = None,
 ) -> ImagePlan:
     """Returns what becomes of the images of a context.
 
@@ -60,9 +69,11 @@ def plan_images(
         counter: Counts tokens as the target model does.
         excess: The tokens that have to be saved, if images can save them.
         policy: What may be done.
+        relevance: Rates images against the query by their pixels, or None.
+        query: What the reader is looking for; None if it is not known.
     """
     changeable = {(b.slot.message, b.slot.path) for b in blocks if b.kind == "image" and b.priority < Priority.PINNED}
-    planner = ImagePlanner(context, counter, policy, changeable)
+    planner = ImagePlanner(context, counter, policy, changeable, relevance=relevance, query=query)
     planner.run(excess)
     return planner.plan()
 
@@ -84,6 +95,8 @@ class ImagePlanner:
         policy: ImagePolicy,
         changeable: Collection[Key],
         edits: Mapping[Key, str] | None = None,
+        relevance: ImageRelevance | None = None,
+        query: Query | None = None,
     ) -> None:
         """Starts a plan.
 
@@ -93,6 +106,8 @@ class ImagePlanner:
             policy: What may be done.
             changeable: Message and path of the images that may change.
             edits: What was done to images before, which the plan begins with.
+            relevance: Rates images against the query by their pixels, or None.
+            query: What the reader is looking for; None if it is not known.
         """
         self._context, self._counter, self._policy = context, counter, policy
         self.frames = list_frames(context)
@@ -106,6 +121,8 @@ class ImagePlanner:
         self._excess = 0
         self.saved = 0
         self._warnings: list[str] = []
+        self._relevance, self._query = relevance, query
+        self._is_fallback = False
 
     def run(self, excess: int) -> None:
         """Takes the steps that are needed to save some tokens.
@@ -130,6 +147,7 @@ class ImagePlanner:
     def plan(self) -> ImagePlan:
         """Returns the plan."""
         words = {frame.key: _words(frame) for frame in self._changeable}
+        matches = self.matches if self._is_short else {}  # otherwise nothing is selected
         return ImagePlan(
             self.edits,
             self._reasons,
@@ -138,6 +156,8 @@ class ImagePlanner:
             words,
             {frame.key: self._line(frame, ()) for frame in self._changeable if frame.is_screenshot},
             tuple(dict.fromkeys(self._warnings)),
+            matches,
+            self._is_fallback,
         )
 
     @property
@@ -165,6 +185,22 @@ class ImagePlanner:
             for frame in self._changeable
             if frame.is_screenshot and frame.key not in kept and not self._pages[frame.key].is_newest_of_page
         ]
+
+    @cached_property
+    def matches(self) -> dict[Key, float]:
+        """How well images match the query by their pixels, in [0, 1]; empty if no model looks at them."""
+        if self._relevance is None or self._query is None or len(self.frames) < 2 or not self._can_decode():
+            return {}
+        images = [self._image(frame) for frame in self.frames]
+        try:
+            found = self._relevance.match(self._query, images, [_words(frame) for frame in self.frames])
+        except (DeviceError, ModelError, QueueFullError) as error:
+            self._is_fallback = True
+            self._warnings.append(f"images were compared with the query by their words alone: {error}")
+            return {}
+        if found is None:
+            return {}
+        return {frame.key: float(match) for frame, match in zip(self.frames, found, strict=True)}
 
     def _fold_equal(self) -> None:
         """Lets a note stand for each image that comes again later, byte for byte."""
@@ -251,10 +287,13 @@ class ImagePlanner:
         return edit if self._counter.count_edit(frame.slot, edit) <= (1 - MIN_SAVED_FRACTION) * tokens else None
 
     def _drop_until_enough(self) -> None:
-        """Lets lines of text stand for stale screenshots, oldest first."""
+        """Lets lines of text stand for stale screenshots: the oldest first, or what matches the query least."""
         leaving: list[Frame] = []
         saved = self.saved
-        for frame in self.stale:
+        stale = self.stale
+        if self._excess - saved < sum(self.tokens(frame) - LINE_TOKENS for frame in stale):
+            stale = sorted(stale, key=lambda frame: self.matches.get(frame.key, 0.0))
+        for frame in stale:
             if saved >= self._excess:
                 break
             saved += self.tokens(frame) - LINE_TOKENS

@@ -129,7 +129,7 @@ def _reserved_first(position: npt.NDArray[np.int64], units: UnitBatch) -> npt.ND
         order[np.lexsort((position, -value))] = np.arange(n)
         value = value * _template_novelty(units.templates, order)
     first = np.lexsort((position, -value))
-    first = first[(units.matches[first] > 0) & (units.index.lengths[first] > 0)]
+    first = first[(units.matches[first] > 0) & units.is_worded[first]]
     top = max(units.reserved_share, min(MAX_RESERVED, TOP_FACTOR * units.reserved_share))
     share = np.where(units.matches[first] >= TOP_MATCH, top, units.reserved_share)
     if units.image_units is not None:  # an image that takes more than all of the share takes nothing of it

@@ -237,6 +237,9 @@ class HeuristicScorer:
             relevant[is_answer_text] = w.answer * relevance(odds[is_answer_text])
         if match is not None:
             relevant += w.match * match
+        if units.image_matches is not None:
+            relevant = np.maximum(relevant, (w.lexical + w.source) * units.image_matches)
+            self._reserve_images(query, units, units.image_matches)
         out += (relevant + self._structure(query, units) + self._outliers(query, units)) / self._sizes(
             units
         ) ** w.length
@@ -349,6 +352,15 @@ class HeuristicScorer:
         length = min(1.0, w.question_terms / len(asked))
         reserve = w.reserve + (w.dialogue_reserve - w.reserve) * turns.share
         units.reserved_share = reserve * query.question_weight * coverage * length
+
+    def _reserve_images(self, query: Query, units: UnitBatch, found: Floats) -> None:
+        """Adds images that match by their pixels to what a part of the budget goes to first."""
+        if not query.question.strip():
+            return
+        if units.matches is None:  # no text has a word of the question
+            units.matches = np.zeros(len(units), np.float32)
+            units.reserved_share = self.weights.reserve * query.question_weight
+        units.matches = np.maximum(units.matches, found)
 
     def _sources(
         self,
