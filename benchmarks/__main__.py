@@ -26,6 +26,8 @@ from benchmarks import (
     examples,
     facts,
     facts_kept,
+    images,
+    legibility,
     lingua,
     long_session,
     lossless,
@@ -51,6 +53,7 @@ from benchmarks import (
 )
 from benchmarks.columns import BASELINES
 from benchmarks.data import folder
+from benchmarks.images_case import METHODS as IMAGE_METHODS
 from benchmarks.methods import DOCUMENTS, SESSIONS, TIERS
 from benchmarks.report import Report, write_page
 
@@ -64,6 +67,8 @@ WITHOUT_DATA = (
     "shared_conversations",
     "facts_kept",
     "example_lists",
+    "images",
+    "legibility",
 )
 BENCHMARKS: dict[str, Benchmark] = {
     "sessions": survival.run,
@@ -97,6 +102,8 @@ BENCHMARKS: dict[str, Benchmark] = {
     "tools_conversation": tools_conversation.run,
     "tool_arguments": tool_arguments.run,
     "battery": battery.run,
+    "images": images.run,
+    "legibility": legibility.run,
 }
 #: Plainer names for `--only`.
 ALIASES = {"lossless": "folds", "long_session": "marathon"}
@@ -108,6 +115,7 @@ def main() -> None:
     """Runs the chosen benchmarks; without data it prints a message and succeeds."""
     others = [
         *(method.name for method in [*runs.METHODS, *facts_kept.METHODS]),
+        *(method.name for method in IMAGE_METHODS),
         *tools.METHODS,
         *tools_conversation.METHODS,
     ]
@@ -153,6 +161,9 @@ def main() -> None:
             cache  # the default store is a file in the user's cache, which must stay as it is
         )
         for name in chosen:
+            if name == "legibility" and (why := legibility.missing()):
+                print(f"legibility: not run ({why}).")
+                continue
             start = time.perf_counter()
             report = benchmarks[name](root or Path(), args.limit, methods)
             own = {"battery": options.flags, "facts_kept": kept.flags}.get(name, str)()

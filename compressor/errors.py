@@ -14,6 +14,7 @@
     ├── DeviceError              the requested device is not available; `.device`
     ├── QueueFullError           the queue of a scoring worker is full, or its deadline has passed
     ├── ImageRefusedError        a picture is damaged, too large or of a kind that is sent as it is
+    ├── OcrError                 the OCR engine failed on a picture, or took too long
     └── MissingDependencyError   an optional dependency is not installed; the message says what to install
 
 The names without `Error` at the end are aliases. `BudgetTooSmall`, `UnknownRef` and `ExpiredRef` stay; the others will
@@ -179,6 +180,12 @@ class ImageRefusedError(CompressorError, ValueError):
     """A picture is not decoded, because it is damaged, too large or of a kind that must be sent as it is."""
 
     code = "image_refused"
+
+
+class OcrError(CompressorError):
+    """The OCR engine failed on a picture, or took too long."""
+
+    code = "ocr_error"
 
 
 class MissingDependencyError(CompressorError, ImportError):

@@ -148,14 +148,19 @@ def _is_file(item: Any) -> bool:
 
 
 def _convert_file(item: Any) -> Json:
-    """Returns an image with the bytes that tell its size, or a block that is not counted."""
+    """Returns an image with the bytes that tell its size, a document, or a block that is not counted."""
     if isinstance(item, ImageUrl):
         return {"type": "image", "source": {"type": "url", "url": item.url}}
     if isinstance(item, BinaryContent) and item.is_image:
         head = item.data[: _JPEG_HEAD_BYTES if item.data.startswith(_JPEG_MAGIC) else _HEAD_BYTES]
         return {"type": "image", "source": {"type": "base64", "data": base64.b64encode(head).decode()}}
+    if isinstance(item, BinaryContent) and item.is_document:
+        data = base64.b64encode(item.data).decode()
+        return {"type": "document", "source": {"type": "base64", "media_type": item.media_type, "data": data}}
     if isinstance(item, TextContent):
         return {"type": "text", "text": item.content}
+    if item.kind in ("document-url", "uploaded-file"):
+        return {"type": "document", "source": {"type": "url"}}
     return {"type": _IGNORED}
 
 

@@ -68,6 +68,8 @@ def _print_blocks(console: Console, blocks: Sequence[BlockReport]) -> None:
     table.add_column("why")
     for b in changed[:_MAX_ROWS]:
         name = f"{b.kind} {printable(b.name)}" if b.name else b.kind
+        if b.image and b.image.sizes:
+            name += f", {b.image.sizes.replace('->', '→')}"
         cells = (str(b.message), name, b.action, f"{b.tokens_before:,}", f"{b.tokens_after:,}", printable(b.reason))
         table.add_row(*map(Text, cells))
     if changed:

@@ -1,8 +1,8 @@
 """Renders an HTML page that shows what a call kept, encoded losslessly and dropped, and why.
 
-The page is one file without scripts or external resources. Everything in a context is untrusted: it is escaped, control
-and bidi characters are made visible, and the content security policy of the page forbids scripts in case something
-slips through.
+The page is one file without scripts or external resources; images are in it as thumbnails. Everything in a context is
+untrusted: it is escaped, control and bidi characters are made visible, and the content security policy of the page
+forbids scripts in case something slips through.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from functools import cache
 from html import escape
 from importlib import resources
 
+from compressor.cli.html_report_images import ReportImages
 from compressor.context.results import BlockReport, DocumentsResult, Dropped, Result, TextResult
 
 Span = tuple[int, int, str, float, float]  # start, end, reason, lowest and highest score
@@ -49,17 +50,18 @@ def render_html(result: Result | TextResult | DocumentsResult, title: str = "Com
         entry[2] += d.span[1] - d.span[0]
     numbers = {reason: entry[0] for reason, entry in reasons.items()}
     cap = _cap([len(block.before) for block in result.blocks])
+    images = ReportImages(result.blocks, _text)
     parts = [
         "<!doctype html>\n<html lang=en>\n<head>\n<meta charset=utf-8>\n",
-        f'<meta http-equiv=Content-Security-Policy content="{_POLICY}">\n',
+        f'<meta http-equiv=Content-Security-Policy content="{_POLICY}{images.policy}">\n',
         '<meta name=viewport content="width=device-width, initial-scale=1">\n',
-        f"<title>{_text(title)}</title>\n<style>\n{_css()}</style>\n</head>\n<body>\n<h1>{_text(title)}</h1>\n",
+        f"<title>{_text(title)}</title>\n<style>\n{_css()}{images.css}</style>\n</head>\n<body>\n<h1>{_text(title)}</h1>\n",
         _totals(result),
         _legend(reasons),
         _table(result.blocks),
         "<input type=checkbox id=changed><label for=changed>only what changed</label>\n" if result.blocks else "",
         "<main>\n",
-        *(_block(block, dropped[block.block], numbers, cap) for block in result.blocks),
+        *(_block(block, dropped[block.block], numbers, cap, images) for block in result.blocks),
         "</main>\n</body>\n</html>\n",
     ]
     return "".join(parts)
@@ -166,11 +168,11 @@ def _name(block: BlockReport) -> str:
     return f"{_text(block.kind)}{name}"
 
 
-def _block(block: BlockReport, dropped: list[Dropped], numbers: dict[str, int], cap: int) -> str:
+def _block(block: BlockReport, dropped: list[Dropped], numbers: dict[str, int], cap: int, images: ReportImages) -> str:
     spans = _spans(block.before, dropped)
     layout = f" · {_text(block.layout)}" if block.layout else ""
     why = f"<p class=why>{_text(block.reason)}</p>\n" if block.reason else ""
-    if dropped:
+    if dropped and block.image is None:
         counts: dict[str, int] = defaultdict(int)
         for d in dropped:
             counts[d.reason] += 1
@@ -178,15 +180,19 @@ def _block(block: BlockReport, dropped: list[Dropped], numbers: dict[str, int], 
         why += f"<p class=why>dropped: {listed}</p>\n"
     if block.ref:
         why += f"<p class=note>the original: <code>compressor expand {_text(block.ref)}</code></p>\n"
+    if block.image is not None:
+        body = images.render(block, block.image)
+    else:
+        body = f"<div class=text>{_with_dropped_spans(block, spans, numbers, cap)}</div>\n"
     sent = ""
-    if block.before != block.after and block.after:
+    if block.image is None and block.before != block.after and block.after:
         sent = f"<details><summary>as sent</summary><div class=text>{_capped(block.after, cap)}</div></details>\n"
     return (
         f'<section class="{block.action} {_same(block)}" id=b{block.block}>\n'
         f"<h2>#{block.block} {_name(block)} <span class=note>message {block.message}{layout}</span>"
         f' <span class="tag {block.action}">{block.action}</span>'
         f" <span class=note>{block.tokens_before:,} → {block.tokens_after:,} tokens</span></h2>\n"
-        f"{why}<div class=text>{_with_dropped_spans(block, spans, numbers, cap)}</div>\n{sent}</section>\n"
+        f"{why}{body}{sent}</section>\n"
     )
 
 

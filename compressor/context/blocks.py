@@ -32,6 +32,8 @@ class Priority(IntEnum):
     PINNED = 99
 
 
+#: The reason why the blocks of a slot that is not editable are pinned.
+NOT_EDITABLE = "signed or not editable"
 _Span = tuple[int, int, Kind, Priority, str]  # start, end, kind, priority, reason
 _NO_EXAMPLES: Mapping[int, int] = {}
 
@@ -205,7 +207,7 @@ def _older_system_messages(turns: Sequence[Turn]) -> set[int]:
 
 def _priority(slot: TextSlot, turn: Turn, ends: set[int], open_round: set[int]) -> tuple[Priority, str]:
     if not slot.editable:
-        return Priority.PINNED, "signed or not editable"
+        return Priority.PINNED, NOT_EDITABLE
     if slot.kind == "system":
         return Priority.PINNED, "system prompt"
     if turn.index in open_round:

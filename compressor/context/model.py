@@ -27,11 +27,29 @@ class Image:
     Attributes:
         width: Width in pixels; 0 if unknown.
         height: Height in pixels; 0 if unknown.
-        detail: The provider's detail setting.
+        detail: The provider's setting: OpenAI's `detail`, or Gemini's media resolution such as "low".
+        needs_picture: Whether only another picture may take its place, and no text: so it is with the screenshot that a
+            provider's computer tool must return. Its slot is not editable.
     """
 
     width: int = 0
     height: int = 0
+    detail: str = "auto"
+    needs_picture: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AttachedFile:
+    """A file such as a PDF, as far as its tokens depend on it. It is billed, and can be neither read nor edited.
+
+    Attributes:
+        pages: The number of pages that the provider shows the model as images; 0 for a file of text only.
+        characters: The number of characters of its text.
+        detail: The provider's detail setting for the images of the pages.
+    """
+
+    pages: int = 1
+    characters: int = 0
     detail: str = "auto"
 
 
@@ -75,6 +93,7 @@ class Turn:
         unbilled: Texts that the provider neither bills nor lets anyone edit: what citations quote, and reasoning that
             it ignores.
         opaque_tokens: Estimated tokens of encrypted payloads. They are billed, and can be neither read nor edited.
+        files: Files that are billed and never edited, such as PDFs.
         linked_ids: Ids of calls that the message belongs to without making them or holding their results. Messages that
             are linked stay or go together.
         is_summary: Whether the message holds what came before it, as a provider's own compaction item does, or refers
@@ -91,6 +110,7 @@ class Turn:
     extras: tuple[str, ...] = ()
     unbilled: tuple[str, ...] = ()
     opaque_tokens: int = 0
+    files: tuple[AttachedFile, ...] = ()
     linked_ids: tuple[str, ...] = ()
     is_summary: bool = False
     is_malformed: bool = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -36,6 +36,38 @@ class Dropped:
 
 
 @dataclass(frozen=True, slots=True)
+class BlockImage:
+    """The image of a block, as it was and as it is sent.
+
+    Attributes:
+        width: Width in pixels; 0 if unknown.
+        height: Height in pixels; 0 if unknown.
+        shown_width: Width of the picture that is sent; 0 if none is, or if the size is unknown.
+        shown_height: Its height.
+        edit: What stands for the image, see `compressor.context.image_edits`; "" if it stays as it is, or has left with
+            its whole message.
+        part: The image part of the message; None in a copy of a result.
+    """
+
+    width: int
+    height: int
+    shown_width: int
+    shown_height: int
+    edit: str = ""
+    part: Any = field(default=None, repr=False, compare=False)
+
+    @property
+    def sizes(self) -> str:
+        """The sizes in pixels: "1280 × 800 -> 640 × 400", "1280 × 800" if no other picture is sent, or ""."""
+        before, after = _size(self.width, self.height), _size(self.shown_width, self.shown_height)
+        return f"{before} -> {after}" if before and after and before != after else before or after
+
+
+def _size(width: int, height: int) -> str:
+    return f"{width} × {height}" if width and height else ""
+
+
+@dataclass(frozen=True, slots=True)
 class BlockReport:
     """What became of one block.
 
@@ -52,6 +84,7 @@ class BlockReport:
         reason: Why that was done.
         layout: The kind of layout that the segmenter found ("json", "log", ...); "" if the text was not segmented.
         ref: Expands to the whole original text; None if nothing is missing.
+        image: The image, if the block is one.
     """
 
     block: int
@@ -66,6 +99,7 @@ class BlockReport:
     reason: str
     layout: str = ""
     ref: str | None = None
+    image: BlockImage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +161,12 @@ class BaseResult:
     _blocks: Callable[[], list[BlockReport]] = field(default=list, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Returns what is pickled and copied: the fields, with what is otherwise computed on first use."""
-        computed = {"dropped": self.dropped, "blocks": self.blocks}
+        """Returns what is pickled and copied: the fields, with what is otherwise computed on first use.
+
+        Images that are not sent would make a copy large, so the reports of blocks do not have them there.
+        """
+        blocks = [replace(b, image=replace(b.image, part=None)) if b.image else b for b in self.blocks]
+        computed = {"dropped": self.dropped, "blocks": blocks}
         return {**vars(self), **computed, "_dropped": list, "_blocks": list}
 
     @property
@@ -157,8 +195,9 @@ class BaseResult:
                 continue
             name = f" {b.name}" if b.name else ""
             ref = f", ref {b.ref}" if b.ref else ""
+            sizes = f", {b.image.sizes} pixels" if b.image and b.image.sizes else ""
             lines.append(
-                f"  message {b.message} {b.kind}{name}: {b.action} {b.tokens_before:,} -> {b.tokens_after:,}"
+                f"  message {b.message} {b.kind}{name}{sizes}: {b.action} {b.tokens_before:,} -> {b.tokens_after:,}"
                 f" ({b.reason}{ref})"
             )
         lines += [f"  warning: {w}" for w in self.warnings]

@@ -77,7 +77,7 @@ def crop_changes(new: Picture, changes: Changes) -> ChangeCrop | None:
 
 
 def paste_changes(old: Picture, changes: Changes, crop: ChangeCrop | None) -> Image.Image:
-    """Returns the new picture, made from the old one: exactly, or within `LOSSY_TOLERANCE` for JPEG and lossy WebP.
+    """Returns the new picture, made from the old one, without the loss of a pixel.
 
     Args:
         old: The earlier picture.

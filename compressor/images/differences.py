@@ -1,8 +1,8 @@
 """Finds what differs between two pictures: boxes outside of which no pixel does.
 
-Pixels are compared one by one. A letter, a tick or a dot that changes is never overlooked, however small or faint it
-is. Only where one of the pictures was stored with losses (JPEG, WebP) do pixels count as equal that differ by at most
-`LOSSY_TOLERANCE` of 255 in red, green and blue: text of such a contrast cannot be read by anyone.
+Pixels are compared one by one, and every difference counts: a letter, a tick or a dot that changes is never overlooked,
+however small or faint it is. This works for JPEG, too, as long as both frames were stored with the same settings: its
+blocks of 8 x 8 or 16 x 16 pixels do not depend on one another, so that equal blocks are decoded to equal pixels.
 """
 
 from __future__ import annotations
@@ -16,8 +16,6 @@ from compressor.images.picture import Picture
 from compressor.images.pixel_boxes import PixelBox, cover_cells, mark_cells
 from compressor.images.scrolling import Scroll, find_scrolled_part, vote_for_offset
 
-#: The largest difference of a channel that counts as none between pictures of which one was stored with losses.
-LOSSY_TOLERANCE = 2
 #: Two pictures that differ in a larger part of their area are two pictures.
 MAX_SHARE = 0.45
 #: Where less than this differs in place, nobody looks for a scrolled part.
@@ -54,8 +52,7 @@ def find_changes(old: Picture, new: Picture) -> Changes | None:
     """Returns what differs in a new picture from an old one.
 
     Args:
-        old: The picture that stays in view. Compare with this one, and not with one that was itself left out: the
-            tolerance for JPEG would add up.
+        old: The earlier picture.
         new: The later picture.
 
     Returns:
@@ -65,17 +62,16 @@ def find_changes(old: Picture, new: Picture) -> Changes | None:
         return Changes((), 0.0)
     if (old.width, old.height) != (new.width, new.height) or old.is_transparent or new.is_transparent:
         return None
-    tolerance = 0 if old.is_lossless and new.is_lossless else LOSSY_TOLERANCE
-    in_place = _differing(old.packed, new.packed, tolerance)
+    in_place: NDArray[np.bool_] = old.packed != new.packed
     best = _cover(in_place, None)
     if best.share > _SMALL_SHARE:
-        scrolled = _find_scrolled(old, new, in_place, tolerance)
+        scrolled = _find_scrolled(old, new, in_place)
         if scrolled is not None and scrolled.share < best.share:
             best = scrolled
     return best if best.share <= MAX_SHARE else None
 
 
-def _find_scrolled(old: Picture, new: Picture, in_place: NDArray[np.bool_], tolerance: int) -> Changes | None:
+def _find_scrolled(old: Picture, new: Picture, in_place: NDArray[np.bool_]) -> Changes | None:
     offset = vote_for_offset(old, new)
     if not offset:
         return None
@@ -83,7 +79,7 @@ def _find_scrolled(old: Picture, new: Picture, in_place: NDArray[np.bool_], tole
     rows = slice(max(0, -offset), height - max(0, offset))  # the rows of the new picture that have a source
     sources = slice(rows.start + offset, rows.stop + offset)
     shifted = np.ones_like(in_place)
-    shifted[rows] = _differing(old.packed[sources], new.packed[rows], tolerance)
+    shifted[rows] = old.packed[sources] != new.packed[rows]
     box = find_scrolled_part(in_place, shifted, offset)
     if box is None:
         return None
@@ -97,14 +93,3 @@ def _cover(pixels: NDArray[np.bool_], scroll: Scroll | None) -> Changes:
     height, width = pixels.shape
     boxes = cover_cells(mark_cells(pixels), width, height)
     return Changes(boxes, min(1.0, sum(box.area for box in boxes) / pixels.size), scroll)
-
-
-def _differing(one: NDArray[np.uint32], other: NDArray[np.uint32], tolerance: int) -> NDArray[np.bool_]:
-    """Returns which pixels differ by more than the tolerance in a channel."""
-    differing: NDArray[np.bool_] = one != other
-    if not tolerance or not differing.any():
-        return differing
-    a, b = (np.ascontiguousarray(pixels).view(np.uint8) for pixels in (one, other))
-    too_large = (np.maximum(a, b) - np.minimum(a, b)) > tolerance
-    np.not_equal(too_large.view(np.uint32), 0, out=differing)  # four channels of a pixel as one number
-    return differing

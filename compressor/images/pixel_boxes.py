@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 CELL = 8
 #: The most boxes that cover a picture's marks.
 MAX_BOXES = 4
+#: The least size of a box in pixels: a model that sees a digit or a tick should see what stands beside it, too.
+_MIN_WIDTH, _MIN_HEIGHT = 96, 48
 #: A box is cut in two if that leaves out so many cells, and so large a part of the box.
 _MIN_SAVED_CELLS = 40
 _MIN_SAVED_PART = 0.15
@@ -83,7 +85,7 @@ def mark_cells(pixels: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def cover_cells(cells: NDArray[np.bool_], width: int, height: int) -> tuple[PixelBox, ...]:
-    """Returns up to `MAX_BOXES` boxes around all marked cells, one cell larger on each side, from top to bottom.
+    """Returns up to `MAX_BOXES` boxes around all marked cells, at least one cell larger on each side, from the top on.
 
     A box around everything is cut in two where that leaves out the most, then one of the two, and so on (recursive X-Y
     cut, Nagy and Seth 1984).
@@ -107,16 +109,20 @@ def cover_cells(cells: NDArray[np.bool_], width: int, height: int) -> tuple[Pixe
             break
         boxes.remove(widest)
         boxes += (one, other)
-    grown = [
-        PixelBox(
-            max(0, (box.left - 1) * CELL),
-            max(0, (box.top - 1) * CELL),
-            min(width, (box.right + 1) * CELL),
-            min(height, (box.bottom + 1) * CELL),
-        )
-        for box in boxes
-    ]
+    grown = []
+    for box in boxes:
+        left, right = _grow(box.left, box.right, _MIN_WIDTH, width)
+        top, bottom = _grow(box.top, box.bottom, _MIN_HEIGHT, height)
+        grown.append(PixelBox(left, top, right, bottom))
     return tuple(sorted(_join_overlapping(grown), key=lambda box: (box.top, box.left)))
+
+
+def _grow(first: int, last: int, least: int, limit: int) -> tuple[int, int]:
+    """Returns a range of cells as one of pixels: a cell larger on each side, at least `least`, and within `limit`."""
+    cells = max(last - first + 2, least // CELL)
+    start = max(0, min((first + last - cells) // 2 * CELL, limit - cells * CELL) // CELL * CELL)
+    end = start + cells * CELL
+    return start, limit if end > limit - CELL else end
 
 
 def _best_cut(cells: NDArray[np.bool_], box: PixelBox) -> tuple[int, PixelBox, PixelBox]:

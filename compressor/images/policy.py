@@ -36,7 +36,7 @@ class ImagePolicy:
     fold_repeats: bool = True
     shrink: bool = True
     drop_stale: bool = True
-    read_as_text: bool = True
+    read_as_text: bool = False
     ocr: bool = True
     keep_frames: int = 1
     max_stale_tokens: int = 8_000

@@ -6,16 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from compressor.images.changed_text import changed_words
+from compressor.images.changed_text import frame_changes
 from compressor.images.frames import Frame
 from compressor.images.known_image import KnownImage
 
 if TYPE_CHECKING:
     from compressor.images.differences import Changes
-
-#: The distance of fingerprints up to which two images may show the same page.
-MAX_PAGE_DISTANCE = 0.5
-MAX_CHANGE_CHARS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +30,7 @@ class Repeat:
         """Returns the difference in words, to stand behind "as image 7"."""
         offset = self.changes.scroll_offset
         scrolled = f" scrolled {'down' if offset > 0 else 'up'} by {abs(offset)} px" if offset else ""
-        words = changed_words("\n".join(other.texts), "\n".join(frame.texts), MAX_CHANGE_CHARS)
+        words = frame_changes(other, frame)
         return f"{scrolled}, changed: {words}" if words else scrolled
 
 
@@ -47,6 +43,7 @@ def find_near_repeat(image: KnownImage, others: Sequence[KnownImage], max_compar
         max_compared: How many of them to compare pixel by pixel.
     """
     from compressor.images.differences import find_changes
+    from compressor.images.fingerprint import NEAR_DISTANCE
 
     if (own := image.findings) is None:
         return None
@@ -55,7 +52,7 @@ def find_near_repeat(image: KnownImage, others: Sequence[KnownImage], max_compar
         found = other.findings
         if found is not None and (found.width, found.height) == (own.width, own.height):
             apart = own.fingerprint.distance(found.fingerprint)
-            if apart <= MAX_PAGE_DISTANCE:
+            if apart <= NEAR_DISTANCE:
                 near.append((apart, i))
     for _, i in sorted(near)[:max_compared]:
         mine, theirs = image.picture, others[i].picture
@@ -67,7 +64,9 @@ def find_near_repeat(image: KnownImage, others: Sequence[KnownImage], max_compar
 
 def looks_alike(one: KnownImage, other: KnownImage) -> bool:
     """Returns whether two images may show the same page."""
+    from compressor.images.fingerprint import NEAR_DISTANCE
+
     first, second = one.findings, other.findings
     if first is None or second is None:
         return False
-    return first.fingerprint.distance(second.fingerprint) <= MAX_PAGE_DISTANCE
+    return first.fingerprint.distance(second.fingerprint) <= NEAR_DISTANCE

@@ -9,7 +9,7 @@ from compressor.context.blocks import Block, Priority
 from compressor.context.image_edits import parse_picture_edit
 from compressor.context.model import Image
 from compressor.context.refs import compute_ref
-from compressor.context.results import Action, BlockReport, Dropped, ToolSize
+from compressor.context.results import BlockImage, BlockReport, Dropped, ToolSize
 from compressor.pipeline.block_edit import BlockEdit
 from compressor.pipeline.budget_selector import BudgetSelector
 from compressor.pipeline.working_context import WorkingContext
@@ -130,23 +130,32 @@ def list_tool_sizes(working: WorkingContext) -> list[ToolSize]:
 
 def _image_report(working: WorkingContext, block: Block, edit: BlockEdit | None) -> BlockReport:
     """Returns the report of an image, with its size in place of a text."""
-    report = _untouched(working, block)
-    image, key = block.slot.image or Image(), (block.slot.message, block.slot.path)
-    shown = f"image {image.width} × {image.height}" if image.width else "image"
+    from compressor.images.drawing import image_part
+
+    report, key = _untouched(working, block), (block.slot.message, block.slot.path)
+    size = block.slot.image or Image()
+    shown = f"image {size.width} × {size.height}" if size.width else "image"
+    image = BlockImage(size.width, size.height, size.width, size.height, "", image_part(working.context, key))
     if report.action == "dropped":
-        return replace(report, before=shown)
+        return replace(report, before=shown, image=replace(image, shown_width=0, shown_height=0))
     text, ref = working.images.edits.get(key, ""), working.images.refs.get(key)
     reason = working.images.reasons.get(key, "")
     if edit is not None and edit.action == "dropped":
         text, ref, reason = edit.text, edit.ref, edit.reason
     if not text:
-        return replace(report, before=shown, after=shown)
+        return replace(report, before=shown, after=shown, image=image)
     picture = parse_picture_edit(text)
-    after = text if picture is None else f"{picture.note} image {picture.width} × {picture.height}".strip()
-    action: Action = "dropped" if picture is None else "excerpt"
-    tokens = working.counter.count_edit(block.slot, text)
+    width, height = (0, 0) if picture is None else (picture.width, picture.height)
     return replace(
-        report, action=action, before=shown, after=after, tokens_after=tokens, reason=reason, layout="image", ref=ref
+        report,
+        action="dropped" if picture is None else "excerpt",
+        before=shown,
+        after=text if picture is None else f"{picture.note} image {width} × {height}".strip(),
+        tokens_after=working.counter.count_edit(block.slot, text),
+        reason=reason,
+        layout="image",
+        ref=ref,
+        image=replace(image, shown_width=width, shown_height=height, edit=text),
     )
 
 

@@ -187,7 +187,7 @@ class MessageCompression:
             text_finder(self.store),
             join_messages,
             lambda: self._blocks(0)[: totals.outline(first).slots] if first else [],
-            self._plan_images(blocks, before - budget),
+            self._plan_images(blocks, before, budget),
         )
         working.unlock_priority(Priority.ASSISTANT)
         selector = None
@@ -220,16 +220,15 @@ class MessageCompression:
             self.pinned_slots,
         )
 
-    def _plan_images(self, blocks: list[Block], excess: int) -> ImagePlan:
+    def _plan_images(self, blocks: list[Block], before: int, budget: int) -> ImagePlan:
         """Decides what becomes of the images, if there are any: a context of texts alone does not load the code."""
         policy = self.engine.images
-        if policy is None or not any(block.kind == "image" and block.priority < Priority.PINNED for block in blocks):
+        if policy is None or not any(block.kind == "image" for block in blocks):
             return NO_IMAGES
         from compressor.pipeline.image_planner import plan_images
 
-        relevance = self.engine.image_relevance
-        query = None if relevance is None else self._query_of(blocks)
-        plan = plan_images(self.context, blocks, self.counter, excess, policy, relevance, query)
+        query, relevance = self._query_of(blocks), self.engine.image_relevance
+        plan = plan_images(self.context, blocks, self.counter, before, budget, policy, query, relevance)
         self.warnings += plan.warnings
         return plan
 

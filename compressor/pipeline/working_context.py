@@ -111,6 +111,8 @@ class WorkingContext:
         min_tokens = MIN_BLOCK_TOKENS if priority < Priority.HISTORY else 0
         known = {edit.block.number for edit in self.block_edits}
         fresh = [b for b in self._blocks if b.priority <= priority and b.number not in known]
+        if self.images.kept and priority < Priority.HISTORY:
+            fresh = [b for b in fresh if (b.slot.message, b.slot.path) not in self.images.kept]
         locked = {b.slot.message for b in self._blocks if b.priority > priority}
         for block, tokens in zip(fresh, self.counter.count_many([b.text for b in fresh]), strict=True):
             block.tokens = tokens if block.slot.image is None else self._image_tokens(block.slot)

@@ -44,6 +44,7 @@ def create_app(config: Settings | None = None) -> RequestHandler:
     from compressor.service.api import router
     from compressor.service.dashboard.api import router as dashboard
     from compressor.service.dashboard.breakdown_api import router as breakdown
+    from compressor.service.dashboard.image_api import router as images
     from compressor.service.dashboard.usage_recorder import UsageRecorder
     from compressor.service.direct_routes import DirectRoutes
     from compressor.service.error_answers import answer_error, answer_errors
@@ -100,6 +101,7 @@ def create_app(config: Settings | None = None) -> RequestHandler:
     api.include_router(routes)
     api.include_router(dashboard(config, usage_recorder))
     api.include_router(breakdown(usage_recorder, tenants))
+    api.include_router(images(config))
     api.include_router(rollout_router(figures))
     for one in admin_routers(plane):
         api.include_router(one)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Sequence
 
 from compressor.context.image_edits import edit_note
-from compressor.context.model import Context
+from compressor.context.model import Context, TextSlot
 from compressor.context.refs import find_refs
 from compressor.images.frames import Frame
 from compressor.pipeline.image_planner import LINE_TOKENS, ImagePlanner
@@ -59,7 +59,7 @@ class SessionImages:
             for i, (turn, record) in enumerate(zip(context.turns[lead:], records, strict=True))
             if not record.pinned
             for slot in turn.slots
-            if slot.image is not None and slot.editable and not runtime.policy.rule_for(slot.name).never_compress
+            if slot.image is not None and _may_change(slot) and not runtime.policy.rule_for(slot.name).never_compress
         }
         known = {
             (lead + i, path): text
@@ -87,11 +87,11 @@ class SessionImages:
             i = frame.message - self._lead
             if i not in positions or frame.key not in self._changeable or planner.is_edited(frame):
                 continue
-            if planner.keeps_size(frame):
+            if planner.keeps_size(frame) or not planner.forms.can_decode():
                 continue
             edit = self._repeat(planner, frame) if self._deduplicate else None
             if edit is None and self._policy.shrink:
-                edit = planner.smaller(frame)
+                edit = planner.forms.smaller(frame)
             if edit is not None:
                 planner.set_edit(frame, edit, "")
                 out.setdefault(i, {})[frame.slot.path] = edit
@@ -100,8 +100,8 @@ class SessionImages:
 
     def _repeat(self, planner: ImagePlanner, frame: Frame) -> str | None:
         shown = [f for f in planner.frames if f.number < frame.number and f.is_screenshot and not planner.is_edited(f)]
-        may_fold = self._policy.fold_repeats and frame.is_screenshot
-        found = planner.difference(frame, shown[: -MAX_EARLIER - 1 : -1]) if may_fold else None
+        may_fold = self._policy.fold_repeats and frame.is_screenshot and frame.slot.editable
+        found = planner.forms.difference(frame, shown[: -MAX_EARLIER - 1 : -1]) if may_fold else None
         return None if found is None else found[0]
 
     def drop_stale(self) -> dict[int, Edits]:
@@ -118,7 +118,7 @@ class SessionImages:
             text = "" if frame.key in stale else edit_note(planner.edits.get(frame.key, ""))
             if refers_to_other(text):
                 needed.update(_REFERS.findall(text), find_refs(text))
-        leaving = [f for f in shown if str(f.number) not in needed and planner.ref(f) not in needed]
+        leaving = [f for f in shown if str(f.number) not in needed and planner.forms.ref(f) not in needed]
         out: dict[int, Edits] = {}
         for frame, edit in planner.drop(leaving):
             out.setdefault(frame.message - self._lead, {})[frame.slot.path] = edit
@@ -128,3 +128,7 @@ class SessionImages:
     def _store(self, planner: ImagePlanner) -> None:
         if planner.originals:
             put_texts(self.runtime.open_store(), planner.originals)
+
+
+def _may_change(slot: TextSlot) -> bool:
+    return slot.editable or (slot.image is not None and slot.image.needs_picture)

@@ -2,11 +2,12 @@
 
 What one message costs (OpenAI cookbook, "How to count tokens with tiktoken"; the numbers are in `model_families.py`):
 
-    per_message + role + every text + every image + name (+1 for each participant's name) + encrypted payloads
-    + per_call + name + arguments for each tool call; each further call or result in a message counts as a message
+    per_message + role + every text + every image + every file + name (+1 for each participant's name)
+    + encrypted payloads + per_call + name + arguments for each tool call; each further call or result in a message
+      counts as a message
 
 A request costs its messages, the tokens that prime the reply, and its tool schemas (`tool_tokens.py`). The formulas for
-images are in `image_tokens.py`.
+images are in `image_tokens.py`, those for files in `file_tokens.py`.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from compressor.context.image_edits import parse_picture_edit
 from compressor.context.model import Context, Image, TextSlot, Turn
 from compressor.context.running_totals import totals_of
 from compressor.tokens.base import Offsets, Spans, Tokenizer
+from compressor.tokens.file_tokens import file_formula
 from compressor.tokens.image_tokens import image_formula
 from compressor.tokens.model_families import DEFAULT_MODEL, OPEN, ModelFamily, find_family
 from compressor.tokens.openai_bpe import get_byte_pair_tokenizer
@@ -58,6 +60,7 @@ class TokenCounter:
         self.encoder, self.counts_refs_alike = tokenizer.encoder, tokenizer.counts_refs_alike
         self.count = tokenizer.count if self.scale == 1.0 else self._estimate
         self._image = image_formula(model, family.name)
+        self._file = file_formula(model, self._image, self.scale)
 
     def __repr__(self) -> str:
         return f"<TokenCounter {self.model!r}: {self.name}>"
@@ -106,6 +109,8 @@ class TokenCounter:
         family = self._family
         count = self.count
         total = family.per_message + count(turn.role) + turn.opaque_tokens
+        if turn.files:
+            total += sum(map(self._file, turn.files))
         calls = 0
         for slot in turn.slots:
             if slot.kind == "image":

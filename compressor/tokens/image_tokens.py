@@ -45,7 +45,10 @@ def _tiles(image: Image, base: int, tile: int) -> int:
 
 
 def _patches(image: Image, factor: float, cap: int, edge: int = 2048) -> int:
-    width, height = _size(image) or (edge, edge)
+    size = _size(image)
+    if size is None:
+        return _price(min(cap, _squares(edge, edge, 32)), factor)
+    width, height = size
     if max(width, height) > edge:
         shrink = edge / max(width, height)
         width, height = max(1, round(width * shrink)), max(1, round(height * shrink))
@@ -54,7 +57,11 @@ def _patches(image: Image, factor: float, cap: int, edge: int = 2048) -> int:
         across, down = width * shrink / 32, height * shrink / 32
         shrink *= min(max(1, math.floor(across)) / across, max(1, math.floor(down)) / down)
         width, height = (max(1, math.floor(side * shrink + 1e-9)) for side in (width, height))
-    return math.ceil(round(min(cap, _squares(width, height, 32)) * factor, 6))
+    return _price(min(cap, _squares(width, height, 32)), factor)
+
+
+def _price(patches: int, factor: float) -> int:
+    return math.ceil(round(patches * factor, 6))  # 5 patches * 1.2 are 6 tokens, not 7
 
 
 def _patches_by_detail(image: Image, limits: Mapping[str, tuple[int, int]]) -> int:
@@ -91,11 +98,10 @@ def _gemini_2(image: Image) -> int:
     size = _size(image)
     if size is None:
         return 24 * 258  # 3072 x 384 pixels: 12 x 2 tiles of 256 pixels, the most there can be
-    width, height = map(float, size)
-    if max(width, height) <= 384:
+    if max(size) <= 384:
         return 258
-    shrink = min(1.0, 3072 / max(width, height))
-    width, height = width * shrink, height * shrink
+    shrink = min(1.0, 3072 / max(size))
+    width, height = (max(1, round(side * shrink)) for side in size)
     unit = min(768, max(256, math.floor(min(width, height) / 1.5)))
     return 258 * math.ceil(width / unit) * math.ceil(height / unit)
 
@@ -129,6 +135,8 @@ _GPT_5_4 = {"low": _ANY_DETAIL, "high": _HIGH, "original": _ORIGINAL, "auto": _H
 _GPT_5_5 = {"low": (256, 512), "high": _HIGH, "original": _ORIGINAL, "auto": _ORIGINAL}
 _GPT_5_6 = {"low": (256, 512), "high": _HIGH, "original": _UNLIMITED, "auto": _UNLIMITED}
 
+#: Gemini 3 and later, with `gemini-flash-latest` and its like.
+GEMINI_3 = r"gemini-(?:[3-9]|1\d|[a-z-]+-latest)"
 _START = r"(?:^|[/.:])"
 #: The first match wins. Numbers of OpenAI's models are from its tables, those of retired ones from earlier versions.
 _FORMULAS: list[tuple[str, Formula]] = [
@@ -146,7 +154,7 @@ _FORMULAS: list[tuple[str, Formula]] = [
     (_START + r"o[13](?:$|-)", partial(_tiles, base=75, tile=150)),
     (r"computer-use", partial(_tiles, base=65, tile=129)),
     (r"gpt-", partial(_tiles, base=85, tile=170)),
-    (r"gemini-(?:[3-9]|1\d)", _gemini_3),
+    (GEMINI_3, _gemini_3),
     (r"gemini", _gemini_2),
     (_START + r"grok", _grok),
     *OPEN_MODELS,

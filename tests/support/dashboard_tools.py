@@ -106,7 +106,7 @@ class Visit:
             # Read after the page is closed: the console's last lines arrive late.
             unexpected = [text for text in self.said if not self._expected or self._expected not in text]
             assert not unexpected, unexpected
-            assert all(url.startswith((self.url + "/", "data:image/svg+xml,")) for url in self.asked), self.asked
+            assert all(url.startswith((self.url + "/", "data:image/")) for url in self.asked), self.asked
 
     def open(self, path: str = "/") -> None:
         """Goes to a path of the service."""

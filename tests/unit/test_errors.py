@@ -48,6 +48,7 @@ CODES: dict[type[CompressorError], str] = {
     errors.DeviceError: "device_error",
     errors.QueueFullError: "overloaded",
     errors.ImageRefusedError: "image_refused",
+    errors.OcrError: "ocr_error",
     errors.MissingDependencyError: "missing_dependency",
     StoreUnavailableError: "unavailable",
     StoreFullError: "no_room",

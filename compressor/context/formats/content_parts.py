@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from compressor.context.formats.attached_files import UNKNOWN_FILE, read_attached_file
 from compressor.context.formats.image_size import image_size
 from compressor.context.formats.json_values import to_plain_dict
 from compressor.context.formats.turn_builder import PartLabel, TurnBuilder
@@ -130,15 +131,13 @@ def _image_url(builder: TurnBuilder, part: Part, path: Path, label: PartLabel) -
     """OpenAI chat nests `{"image_url": {"url", "detail"}}`; Responses does not."""
     inner = to_plain_dict(part.get("image_url"))
     url = inner.get("url") if inner else part.get("image_url")
-    _add_image(builder, path, label, url, (inner or part).get("detail"))
+    _add_image(builder, path, label, url, (inner or part).get("detail") or _media_resolution(part))
 
 
 def _image(builder: TurnBuilder, part: Part, path: Path, label: PartLabel) -> None:
     """Anthropic has a `source`; LangChain has `base64` or a `url` (`data` in its older form)."""
     source = to_plain_dict(part.get("source")) or part
-    _add_image(
-        builder, path, label, source.get("base64") or source.get("data") or source.get("url"), part.get("detail")
-    )
+    _add_image(builder, path, label, _payload(source), part.get("detail") or _media_resolution(part))
 
 
 def _add_image(builder: TurnBuilder, path: Path, label: PartLabel, data: Any, detail: Any) -> None:
@@ -146,8 +145,19 @@ def _add_image(builder: TurnBuilder, path: Path, label: PartLabel, data: Any, de
     builder.add_image(path, Image(width, height, detail if isinstance(detail, str) else "auto"), label)
 
 
+def _payload(source: Part) -> Any:
+    return source.get("base64") or source.get("data") or source.get("url")
+
+
+def _media_resolution(part: Part) -> Any:
+    """Gemini's setting of one part: `{"level": "MEDIA_RESOLUTION_LOW"}` or only the level, as LangChain has it."""
+    given = part.get("media_resolution") or part.get("resolution")
+    level = given.get("level") if isinstance(given, dict) else given
+    return level.lower().removeprefix("media_resolution_") if isinstance(level, str) else None
+
+
 def _document(builder: TurnBuilder, part: Part, path: Path, label: PartLabel) -> None:
-    """Reads plain text and lists of text and images, but not PDFs and files."""
+    """Reads plain text and lists of text and images. PDFs and other files are counted only."""
     builder.add_extra(part.get("title"))
     builder.add_extra(part.get("context"))
     source = to_plain_dict(part.get("source")) or {}
@@ -156,6 +166,22 @@ def _document(builder: TurnBuilder, part: Part, path: Path, label: PartLabel) ->
         builder.add_text((*path, "source", "data"), source.get("data"), label)
     elif source.get("type") == "content":
         read_content(builder, source.get("content"), (*path, "source", "content"), label)
+    else:
+        builder.add_file(read_attached_file(_payload(source), source.get("media_type")) if source else UNKNOWN_FILE)
+
+
+def _file(builder: TurnBuilder, part: Part, path: Path, label: PartLabel) -> None:
+    """OpenAI chat nests `{"file": {"file_data"}}`; Responses does not. LangChain has `base64`, `url` or `data`."""
+    inner = to_plain_dict(part.get("file")) or part
+    builder.add_extra(inner.get("filename"))
+    data = inner.get("file_data") or inner.get("file_url") or _payload(inner)
+    media_type = part.get("mime_type")
+    if isinstance(media_type, str) and media_type.startswith("image/"):
+        builder.is_fixed, outer = True, builder.is_fixed
+        _add_image(builder, path, label, data, _media_resolution(part))
+        builder.is_fixed = outer
+        return
+    builder.add_file(read_attached_file(data, media_type, inner.get("detail") or _media_resolution(part)))
 
 
 def _search_result(builder: TurnBuilder, part: Part, path: Path, label: PartLabel) -> None:
@@ -167,8 +193,10 @@ def _search_result(builder: TurnBuilder, part: Part, path: Path, label: PartLabe
 def _text_plain(builder: TurnBuilder, part: Part, path: Path, label: PartLabel) -> None:
     builder.add_extra(part.get("title"))
     builder.add_extra(part.get("context"))
-    if part.get("text") is not None:  # it may have a URL or base64 instead
+    if part.get("text") is not None:
         builder.add_text((*path, "text"), part["text"], _document_tag(label))
+    else:
+        builder.add_file(read_attached_file(_payload(part), part.get("mime_type") or "text/plain"))
 
 
 def _document_tag(label: PartLabel) -> PartLabel:
@@ -233,13 +261,14 @@ def _fixed(builder: TurnBuilder, part: Part, path: Path, label: PartLabel) -> No
 
 
 def _opaque(builder: TurnBuilder, part: Part, path: Path, label: PartLabel) -> None:
-    """Audio and files have no text that could be counted."""
+    """Audio and video have no tokens here, and a container's files are not in the prompt."""
 
 
 PARTS: dict[str, Reader] = {
     **dict.fromkeys(("text", "input_text", "output_text"), _text),
     **dict.fromkeys(("image_url", "input_image"), _image_url),
-    **dict.fromkeys(("input_audio", "audio", "video", "file", "input_file", "container_upload"), _opaque),
+    **dict.fromkeys(("input_audio", "audio", "video", "container_upload"), _opaque),
+    **dict.fromkeys(("file", "input_file", "media"), _file),
     **dict.fromkeys(SUMMARY_PARTS, read_summary),
     "image": _image,
     "refusal": _refusal,

@@ -153,7 +153,11 @@ def render(
             continue
         if not 0 <= index < len(rendered):
             raise ContextError("cannot edit a message that does not exist", index)
-        slots = {slot.path: slot for slot in context.turns[index].slots if slot.editable}
+        slots = {
+            slot.path: slot
+            for slot in context.turns[index].slots
+            if slot.editable or (slot.image is not None and slot.image.needs_picture)
+        }
         if unknown := [path for path in texts if path not in slots]:
             raise ContextError(f"cannot edit {unknown[0]}: the message has no editable text there", index)
         changes = [(slots[p], text) for p, text in texts.items() if slots[p].image or slots[p].text != text]

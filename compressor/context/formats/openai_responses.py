@@ -221,8 +221,10 @@ def _read_message(index: int, item: dict[str, Any], pairing: ToolCallPairing) ->
 def _read_unedited(builder: TurnBuilder, item: dict[str, Any], label: PartLabel) -> None:
     """Reads the output of a computer, shell or patch call: its text is counted, its screenshot measured."""
     output = to_plain_dict(item.get("output")) or {}
-    if output.get("type") == "computer_screenshot":
+    if output.get("type") in ("computer_screenshot", "input_image"):
         width, height = image_size(output.get("image_url"))
-        builder.add_image(("output",), Image(width, height), label, editable=False)
+        detail = output.get("detail")
+        image = Image(width, height, detail if isinstance(detail, str) else "auto", needs_picture=True)
+        builder.add_image(("output",), image, label, editable=False)
     else:
         builder.add_unedited(item.get("output"))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from compressor.context.formats.attached_files import read_attached_file
 from compressor.context.formats.tool_call_pairing import ToolCallPairing
-from compressor.context.formats.unedited_values import estimate_opaque_tokens, leaf_texts
-from compressor.context.model import Image, Kind, Path, Role, TextSlot, Turn
+from compressor.context.formats.unedited_values import estimate_opaque_tokens, leaf_texts, pdf_payloads
+from compressor.context.model import AttachedFile, Image, Kind, Path, Role, TextSlot, Turn
 from compressor.errors import ContextError
 
 
@@ -36,6 +37,7 @@ class TurnBuilder:
     __slots__ = (
         "call_ids",
         "extras",
+        "files",
         "index",
         "is_fixed",
         "is_summary",
@@ -59,6 +61,7 @@ class TurnBuilder:
         self.unbilled: list[str] = []
         self.linked_ids: list[str] = []
         self.opaque_tokens = 0
+        self.files: list[AttachedFile] = []
         self.is_summary = False
         self.is_fixed = False  # whether what is read now is never edited
 
@@ -82,9 +85,16 @@ class TurnBuilder:
             self.extras.append(text)
 
     def add_unedited(self, value: Any) -> None:
-        """Adds the texts and the encrypted payloads of a value that is billed and never edited."""
+        """Adds the texts, the encrypted payloads and the PDFs of a value that is billed and never edited."""
         self.extras.extend(leaf_texts(value))
         self.opaque_tokens += estimate_opaque_tokens(value)
+        for data in pdf_payloads(value):
+            self.add_file(read_attached_file(data, "application/pdf"))
+
+    def add_file(self, file: AttachedFile | None) -> None:
+        """Adds a file that is billed and never edited; None adds nothing."""
+        if file is not None:
+            self.files.append(file)
 
     def add_unbilled(self, text: Any) -> None:
         """Adds a text that is neither billed nor edited; ignores other values."""
@@ -142,6 +152,7 @@ class TurnBuilder:
             tuple(self.extras),
             tuple(self.unbilled),
             self.opaque_tokens,
+            tuple(self.files),
             tuple(self.linked_ids),
             self.is_summary,
         )

@@ -46,6 +46,12 @@ def estimate_opaque_tokens(value: Any) -> int:
     return total
 
 
+def pdf_payloads(value: Any) -> list[str]:
+    """Returns the base64 texts of the PDFs inside any JSON value, such as those that a server tool fetched."""
+    nodes = (node for node in _nodes(value) if isinstance(node, dict) and node.get("media_type") == "application/pdf")
+    return [node["data"] for node in nodes if isinstance(node.get("data"), str)]
+
+
 def estimate_payload_tokens(payload: Any, text: str = "") -> int:
     """Estimates the tokens of a base64 payload: three bytes for four characters, and four bytes a token.
 

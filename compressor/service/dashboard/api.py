@@ -58,7 +58,7 @@ _HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "cache-control": "no-cache",
 }
-_PRIVATE = {
+PRIVATE_HEADERS = {
     "cache-control": "no-store",
     "x-content-type-options": "nosniff",
     "cross-origin-resource-policy": "same-origin",
@@ -100,7 +100,7 @@ def router(config: Settings, recorder: UsageRecorder) -> APIRouter:
         live = sum(is_live(usage, now) for usage in series.sessions.values())
         made |= {"store": _store_state(is_reachable), "sessions": {"known": len(series.sessions), "live": live}}
         made["calls"] = recorder.calls(tenant.name)
-        return JsonResponse(made, headers=_PRIVATE)
+        return JsonResponse(made, headers=PRIVATE_HEADERS)
 
     @routes.get("/v1/sessions", responses=ERROR_RESPONSES, tags=["sessions"])
     async def sessions(request: Request, query: Annotated[SessionQuery, Query()]) -> JsonResponse:
@@ -132,7 +132,7 @@ def router(config: Settings, recorder: UsageRecorder) -> APIRouter:
             made |= {"offset": query.offset, "limit": query.limit, "models": page.models}
             return made | {"sessions": listed}
 
-        return JsonResponse(await tenant.executor.run(run), headers=_PRIVATE)
+        return JsonResponse(await tenant.executor.run(run), headers=PRIVATE_HEADERS)
 
     @routes.get("/v1/sessions/{id}/messages", responses=ERROR_RESPONSES | REF_RESPONSES, tags=["sessions"])
     async def messages(
@@ -151,7 +151,7 @@ def router(config: Settings, recorder: UsageRecorder) -> APIRouter:
 
         def run() -> dict[str, Any]:
             tenant = _tenant(request)
-            inspector, report, warnings = _open(tenant, id, config)
+            inspector, report, warnings = open_inspector(tenant, id, config)
             if shown == "all":
                 rows = inspector.rows(after, limit + 1)
                 matching = inspector.state.count - len(inspector.missing) + len(inspector.system_messages)
@@ -165,7 +165,7 @@ def router(config: Settings, recorder: UsageRecorder) -> APIRouter:
             made |= {"messages": rows[:limit], "more": len(rows) > limit}
             return made | {"evicted": inspector.evicted_rounds(), "missing": inspector.missing}
 
-        return JsonResponse(await _tenant(request).executor.run(run), headers=_PRIVATE)
+        return JsonResponse(await _tenant(request).executor.run(run), headers=PRIVATE_HEADERS)
 
     @routes.get(
         "/v1/sessions/{id}/receipts",
@@ -178,7 +178,7 @@ def router(config: Settings, recorder: UsageRecorder) -> APIRouter:
         def run() -> dict[str, Any]:
             return {"id": id, "receipts": _receipts(_tenant(request), id, config)}
 
-        return JsonResponse(await _tenant(request).executor.run(run), headers=_PRIVATE)
+        return JsonResponse(await _tenant(request).executor.run(run), headers=PRIVATE_HEADERS)
 
     @routes.get("/v1/sessions/{id}/messages/{number}", responses=ERROR_RESPONSES | REF_RESPONSES, tags=["sessions"])
     async def message(
@@ -190,7 +190,7 @@ def router(config: Settings, recorder: UsageRecorder) -> APIRouter:
         """Returns one message: its blocks, and the kept and dropped parts of each, in the order of the original."""
 
         def run() -> dict[str, Any]:
-            inspector, _, _ = _open(_tenant(request), id, config)
+            inspector, _, _ = open_inspector(_tenant(request), id, config)
             try:
                 return {"id": id, **inspector.message(number, original)}
             except UnknownRefError:
@@ -198,7 +198,7 @@ def router(config: Settings, recorder: UsageRecorder) -> APIRouter:
                     404, "unknown_message", f"Message {number} does not exist, or is not stored any more"
                 ) from None
 
-        return JsonResponse(await _tenant(request).executor.run(run), headers=_PRIVATE)
+        return JsonResponse(await _tenant(request).executor.run(run), headers=PRIVATE_HEADERS)
 
     return routes
 
@@ -216,7 +216,7 @@ def _store_state(is_reachable: bool) -> str:
     return "ok" if is_reachable else "unreachable"
 
 
-def _open(tenant: Tenant, id: str, config: Settings) -> tuple[SessionInspector, CostReport, list[str]]:
+def open_inspector(tenant: Tenant, id: str, config: Settings) -> tuple[SessionInspector, CostReport, list[str]]:
     """Opens a session for inspection.
 
     Raises:

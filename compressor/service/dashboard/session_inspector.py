@@ -13,10 +13,13 @@ from typing import Any
 
 from compressor.context.formats import detect_format
 from compressor.context.formats.signed_reasoning import strip_finished_reasoning
-from compressor.context.model import Context, TextSlot, Turn
+from compressor.context.model import Context, Image, TextSlot
 from compressor.context.refs import find_refs
 from compressor.errors import ContextError, UnknownRefError
+from compressor.images.drawing import image_part
 from compressor.service.dashboard import text_alignment
+from compressor.service.dashboard.session_images import SessionImage, describe_image, image_outcome
+from compressor.service.dashboard.turn_summary import summarize_turn
 from compressor.sessions import Policy, archive
 from compressor.sessions.evicted_rounds import HEADING
 from compressor.sessions.state import MessageRecord, SessionState
@@ -24,7 +27,6 @@ from compressor.sessions.tool_result_ingest import refers_to_other
 from compressor.storage.base import BlobStore
 from compressor.tokens import get_counter
 
-PREVIEW_CHARS = 160
 #: What can happen to a block, the most important first. A message has the most important action of its blocks.
 ACTIONS = ("index", "excerpt", "dropped", "lossless", "kept")
 _PINNED = "pinned"
@@ -103,6 +105,25 @@ class SessionInspector:
             blocks += [self._reasoning_block(slot, original) for slot in self._stripped_reasoning(number)]
         return {**self._row(number), "blocks": [{"block": i, **block} for i, block in enumerate(blocks)]}
 
+    def images(self, number: int) -> list[SessionImage]:
+        """Returns the images of a message, in order.
+
+        Args:
+            number: The number of the message.
+
+        Raises:
+            UnknownRefError: There is no such message, or it was evicted and is not stored any more.
+        """
+        if number not in self._turns:
+            raise UnknownRefError(f"message {number}")
+        entry, turn = self._entries.get(number), self._turns[number]
+        edits, is_sent = {} if entry is None else entry.edits, entry is not None or number < 0
+        return [
+            SessionImage(block, image_part(self._context, (turn.index, slot.path)), edits.get(slot.path, ""), is_sent)
+            for block, slot in enumerate(turn.slots)
+            if slot.image is not None
+        ]
+
     def _read(self, messages: Mapping[int, Any]) -> None:
         numbers = sorted(messages)
         listed = [messages[at] for at in numbers]
@@ -140,7 +161,7 @@ class SessionInspector:
     def _row(self, number: int) -> dict[str, Any]:
         turn, entry = self._turns[number], self._entries.get(number)
         size = self._counter.count_turn(turn, self._context.format_name)
-        row: dict[str, Any] = {"number": number, "role": turn.role, "name": _name(turn), "preview": _preview(turn)}
+        row = {"number": number, **summarize_turn(turn)}
         if number < 0:
             return {**row, "action": "kept", "reason": _PINNED, "tokens_before": size, "tokens_after": size}
         if entry is None:
@@ -161,6 +182,8 @@ class SessionInspector:
         after = slot.text if entry is None else entry.edits.get(slot.path, slot.text)
         if entry is None or after == slot.text:
             return "kept", ""
+        if slot.image is not None and not after.startswith(HEADING):
+            return image_outcome(after)
         if refers_to_other(after):
             return "lossless", "the view already has the same text, as another result"
         if entry.holds_index and after.startswith(HEADING):
@@ -189,10 +212,12 @@ class SessionInspector:
         return self.policy.ingest and self._counter.count(slot.text) > (limit or self.policy.tool_result_min_tokens)
 
     def _block(self, slot: TextSlot, entry: MessageRecord | None, system: bool, original: bool) -> dict[str, Any]:
-        before = slot.text if slot.image is None else f"(an image, {slot.image.width} × {slot.image.height})"
+        if slot.image is not None:
+            return self._image_block(slot, slot.image, entry, system)
+        before = slot.text
         action, reason = self._outcome(slot, entry)
         after = slot.text if entry is None else entry.edits.get(slot.path, slot.text)
-        tokens = self._counter.count(slot.text) if slot.image is None else self._counter.count_image(slot.image)
+        tokens = self._counter.count(slot.text)
         if entry is None and not system:
             action, reason, after = "evicted", _EVICTED, ""
         if system or (entry is not None and entry.pinned):
@@ -210,6 +235,16 @@ class SessionInspector:
         if action in ("lossless", "excerpt", "index", "dropped"):
             made["sent"] = after
         return made
+
+    def _image_block(self, slot: TextSlot, image: Image, entry: MessageRecord | None, system: bool) -> dict[str, Any]:
+        action, reason = self._outcome(slot, entry)
+        edit = "" if entry is None else entry.edits.get(slot.path, "")
+        if entry is None and not system:
+            action, reason = "evicted", _EVICTED
+        if system or (entry is not None and entry.pinned):
+            reason = _PINNED
+        made = {"kind": slot.kind, "name": slot.name, "action": action, "reason": reason}
+        return made | describe_image(self._counter, slot, image, edit, action != "evicted")
 
     def _parts(self, before: str, after: str, original: bool) -> list[dict[str, Any]]:
         """Returns the original text as a list of kept, folded and dropped parts, in order."""
@@ -253,17 +288,6 @@ class SessionInspector:
 
 def _part(text: str, kind: str, count: Any) -> dict[str, Any]:
     return {"kind": kind, "chars": len(text), "tokens": count(text), "text": text}
-
-
-def _name(turn: Turn) -> str:
-    names = [slot.name for slot in turn.slots if slot.name] or list(turn.extras if turn.call_ids else ())
-    return ", ".join(dict.fromkeys(names))[:PREVIEW_CHARS]
-
-
-def _preview(turn: Turn) -> str:
-    text = next((slot.text for slot in turn.slots if slot.text.strip()), "")
-    line = " ".join(text[: 4 * PREVIEW_CHARS].split())
-    return line if len(line) <= PREVIEW_CHARS else line[: PREVIEW_CHARS - 1] + "…"
 
 
 def _new_refs(before: str, after: str) -> list[str]:

@@ -12,7 +12,7 @@ from compressor.cli.html_report import render_html
 from compressor.context.results import Action, BlockReport, Dropped, Result, TextResult
 from support.property_tests import given, settings, st
 
-VOID = {"meta", "input", "i", "tr", "th", "td"}  # without end tags here, or (i) checked by the others
+VOID = {"meta", "input", "img", "i", "tr", "th", "td"}  # without end tags here, or (i) checked by the others
 
 
 class Page(HTMLParser):

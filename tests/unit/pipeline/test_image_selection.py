@@ -10,6 +10,7 @@ import json
 import random
 import struct
 import zlib
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ SIZE = (1280, 800)
 IMAGE_TOKENS = 1105  # of this size, for gpt-4o
 #: Nothing is done to images but keeping some and dropping the rest.
 CHOOSE = ImagePolicy(fold_repeats=False, shrink=False, drop_stale=False, read_as_text=False, ocr=False)
+DROP_OLDER = replace(CHOOSE, drop_stale=True)
 PAGES = {
     "shop.example": (
         "Home|Scarves|Blue wool scarf|Leather gloves|Delivery times|Returns|Cart|Checkout",
@@ -135,20 +137,21 @@ def kept(messages: list[Any], images: list[str]) -> list[int]:
     return [i for i, image in enumerate(images) if image in text]
 
 
-def compress(messages: list[dict[str, Any]], images: list[str]) -> list[Any]:
+def compress(messages: list[dict[str, Any]], images: list[str], policy: ImagePolicy = CHOOSE) -> list[Any]:
     """With a budget for two images and three tenths of the texts."""
-    compressor = Compressor(store="memory", images=CHOOSE)
+    compressor = Compressor(store="memory", images=policy)
     whole = compressor.compress(messages, budget=10**7, model="gpt-4o").tokens_before
     texts = whole - len(images) * IMAGE_TOKENS
     return list(compressor.compress(messages, budget=2 * IMAGE_TOKENS + int(0.3 * texts), model="gpt-4o").messages)
 
 
+@pytest.mark.parametrize("policy", [CHOOSE, DROP_OLDER], ids=["choose", "drop older"])
 @pytest.mark.parametrize("rounds_after", [0, 2, 6])
-def test_the_image_that_the_question_needs_stays(rounds_after: int) -> None:
+def test_the_image_that_the_question_needs_stays(rounds_after: int, policy: ImagePolicy) -> None:
     lost = []
     for site, (_, question, needed) in PAGES.items():
         messages, images = make_run(site, question, rounds_after)
-        if needed not in kept(compress(messages, images), images):
+        if needed not in kept(compress(messages, images, policy), images):
             lost.append(site)
     assert len(lost) <= 1, lost
 

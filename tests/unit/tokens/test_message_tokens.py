@@ -241,6 +241,8 @@ def test_odd_schemas(model: str) -> None:
         ("gemini-2.5-pro", 960, 540, "auto", 6 * 258),
         ("gemini-3-pro", 960, 540, "auto", 1120),
         ("gemini-3-pro", 960, 540, "low", 280),
+        ("google/gemini-flash-latest", 960, 540, "auto", 1120),
+        ("gemini-1.5-flash-latest", 960, 540, "auto", 6 * 258),
         ("gemini-3-pro", 960, 540, "medium", 560),
         ("gemini-3-pro", 960, 540, "ultra_high", 2240),
         # xAI, Image understanding

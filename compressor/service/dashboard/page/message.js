@@ -1,21 +1,15 @@
 // One message of a session: its blocks, which parts are kept, compressed losslessly or dropped, why, and the original.
 
+import { ACTIONS } from "./actions.js";
 import { copier, count, get, h, plural } from "./dom.js";
-
-export const ACTIONS = {
-  kept: "kept",
-  lossless: "lossless",
-  excerpt: "excerpt",
-  dropped: "dropped",
-  index: "index",
-  evicted: "evicted",
-};
+import { ImageBlock, loadThumbnails } from "./pictures.js";
 
 const TITLES = { folded: "said in another form: nothing of it is lost" };
 
 export class Message {
   constructor(session, data) {
     Object.assign(this, { session, data });
+    this.path = `${session.path}/${data.number}`;
     const id = `m${data.number}`;
     const fraction = data.tokens_before / session.maxTokens;
     const full = h("span", { class: "size", "aria-hidden": "true" }, h("i", { class: `swatch ${data.action}` }));
@@ -27,7 +21,7 @@ export class Message {
       { type: "button", class: "fold", "aria-expanded": "false", "aria-controls": id, click: () => this.toggle() },
       h("span", { class: "number" }, data.number < 0 ? "·" : String(data.number)),
       h("span", { class: `role ${data.role}` }, data.role),
-      h("span", { class: "preview" }, data.name ? h("b", {}, `${data.name} `) : null, data.preview || "(no text)"),
+      h("span", { class: "preview" }, data.name ? h("b", {}, `${data.name} `) : null, data.images ? h("span", { class: "badge" }, plural(data.images, "image")) : null, data.images ? " " : null, data.preview || "(no text)"),
       h("span", { class: `badge ${data.action}` }, ACTIONS[data.action]),
       h("span", { class: "sizes" }, sizes, h("span", { class: "track" }, full)),
     );
@@ -43,9 +37,11 @@ export class Message {
     this.body.append(h("p", { class: "quiet" }, "Loading…"));
     try {
       const made = await this.ask(false);
-      const blocks = made.blocks.map((block) => new Block(this, block).element);
+      const parts = made.blocks.map((block) => (block.image ? new ImageBlock(this, block) : new Block(this, block)));
+      const blocks = parts.map((block) => block.element);
       const why = made.reason && !made.blocks.some((block) => block.reason === made.reason) ? [h("p", { class: "why" }, made.reason)] : [];
       this.body.replaceChildren(...why, ...(blocks.length ? blocks : [h("p", { class: "quiet" }, "This message has no text.")]));
+      await loadThumbnails(this, parts.filter((block) => block instanceof ImageBlock));
     } catch (error) {
       this.body.replaceChildren(h("p", { class: "note warn" }, error.message));
     }
@@ -53,9 +49,8 @@ export class Message {
 
   /** Requests the message; with its whole original text if asked for. */
   ask(original) {
-    const path = `${this.session.path}/${this.data.number}`;
-    if (!original) return get(path);
-    this.original ??= get(`${path}?original=true`).catch((error) => {
+    if (!original) return get(this.path);
+    this.original ??= get(`${this.path}?original=true`).catch((error) => {
       this.original = undefined;
       throw error;
     });

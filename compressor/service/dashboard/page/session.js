@@ -1,8 +1,9 @@
 // One session: each message, which parts are kept, compressed losslessly or dropped, why, and the original on click.
 
+import { ACTIONS } from "./actions.js";
 import { Choices } from "./choices.js";
 import { brief, copier, count, dollars, get, h, percent, plural, query, say } from "./dom.js";
-import { ACTIONS, Message } from "./message.js";
+import { Message } from "./message.js";
 import { last, update } from "./router.js";
 
 const SHOWN = { all: "All", changed: "Changed", removed: "Removed" };

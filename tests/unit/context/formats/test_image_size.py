@@ -30,10 +30,16 @@ def _encode(data: bytes) -> str:
         ("WEBP", {"lossless": True}),
         ("WEBP", {"quality": 50}),
         ("WEBP", {"exif": b"Exif\0\0" + b"x" * 100}),
+        ("BMP", {}),
+        ("TIFF", {}),
+        ("TIFF", {"compression": "tiff_deflate"}),
+        ("AVIF", {}),
     ],
 )
 def test_agrees_with_pillow(kind: str, options: dict[str, object], size: tuple[int, int]) -> None:
     pillow = pytest.importorskip("PIL.Image")
+    if kind == "AVIF" and not pytest.importorskip("PIL.features").check("avif"):
+        pytest.skip("this Pillow cannot write AVIF")
     file = io.BytesIO()
     pillow.new("RGB", size, "white").save(file, kind, **options)
     text = _encode(file.getvalue())
@@ -51,6 +57,40 @@ def test_headers_by_hand() -> None:
     extended = riff + b"VP8X" + b"\0" * 8 + (1023).to_bytes(3, "little") + (99_999).to_bytes(3, "little")
     assert image_size(_encode(extended)) == (1024, 100_000)
     assert image_size(_encode(b"GIF87a" + struct.pack("<HH", 7, 9) + b"\0" * 3)) == (7, 9)
+    tiff = b"MM\0*" + struct.pack(">IHHHIHHHHII", 8, 2, 256, 3, 1, 640, 0, 257, 4, 1, 480)
+    assert image_size(_encode(tiff)) == (640, 480)
+    top_down = b"BM" + b"\0" * 12 + struct.pack("<Iii", 40, 30, -20)
+    assert image_size(_encode(top_down)) == (30, 20)
+
+
+def test_heic_is_as_large_as_its_largest_picture() -> None:
+    """A photo of a phone: tiles of 512 pixels, a thumbnail, and the whole."""
+
+    def extent(width: int, height: int) -> bytes:
+        return b"\0\0\0\x14ispe\0\0\0\0" + struct.pack(">II", width, height)
+
+    head = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 40
+    assert image_size(_encode(head + extent(512, 512) + extent(4032, 3024) + extent(320, 240))) == (4032, 3024)
+    assert image_size(_encode(head)) == (0, 0)
+
+
+def test_an_animated_gif_counts_as_its_first_frame() -> None:
+    pillow = pytest.importorskip("PIL.Image")
+    frames = [pillow.new("P", (90, 60), color) for color in (1, 2, 3)]
+    file = io.BytesIO()
+    frames[0].save(file, "GIF", save_all=True, append_images=frames[1:])
+    assert image_size(_encode(file.getvalue())) == (90, 60)
+
+
+def test_a_rotated_photo_keeps_the_size_of_its_file() -> None:
+    """No provider says that it reads the EXIF orientation."""
+    pillow = pytest.importorskip("PIL.Image")
+    picture = pillow.new("RGB", (80, 60))
+    exif = picture.getexif()
+    exif[0x0112] = 6
+    file = io.BytesIO()
+    picture.save(file, "JPEG", exif=exif)
+    assert image_size(_encode(file.getvalue())) == (80, 60)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +102,12 @@ def test_unknown_is_zero(data: object) -> None:
 
 @settings(deadline=None, max_examples=150)
 @given(
-    st.sampled_from((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF89a", b"RIFF\0\0\0\0WEBP", b"")),
+    st.sampled_from(
+        (
+            *(b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF89a", b"RIFF\0\0\0\0WEBP", b"", b"BM"),
+            *(b"II*\0", b"MM\0*", b"\0\0\0\x18ftypheic"),
+        )
+    ),
     st.binary(max_size=64),
 )
 def test_broken_images_never_raise(magic: bytes, rest: bytes) -> None:
