@@ -110,7 +110,7 @@ class Compressor:
         parse_device(device)
         words = WordPruner() if prune_words is True else prune_words or None
         policy = check_image_policy(images)
-        self._engine = Engine(make_scorer(scorer, device, self._open_store), words, store, policy)
+        self._engine = Engine(make_scorer(scorer, device, self._open_store), words, store, policy, device)
         self.cache = ResultCache(self._engine) if cache else None
 
     def __repr__(self) -> str:

@@ -32,6 +32,7 @@ PURPOSES = {
     "encryption": "encryption of what is stored",
     "frameworks": "all agent frameworks",
     "gpu": "model tiers on a GPU",
+    "images": "smaller, repeated and stale images",
     "langchain": "messages and middleware of LangChain",
     "llama": "the perplexity tier",
     "llama-server": "llama-cpp-python's own server",
@@ -47,6 +48,9 @@ PURPOSES = {
 }
 #: Extras for work on this package itself, which users do not install.
 DEVELOPMENT_EXTRAS = ("dev", "training")
+IMAGE_EXTRAS = "images,models"
+#: The image formats for which Pillow needs a library, by its name for it.
+_CODECS = {"jpg": "JPEG", "webp": "WebP"}
 _MAX_LISTED = 5  # packages of an extra that are listed with their versions
 #: The number of tokens of a text in the two OpenAI vocabularies, to detect a wrong vocabulary.
 _SAMPLE = "Order #A-1042 shipped to 東京 at 12:30; the agent's token budget is 4,000."
@@ -88,6 +92,7 @@ def run_checks(store: str | None = None) -> list[Check]:
         "store": lambda: _store(store),
         "device": _device,
         "tiers": _tiers,
+        "images": _images,
         "extras": _extras,
     }
     checks: list[Check] = []
@@ -266,16 +271,50 @@ def _ready(tier: str, extra: str, modules: Sequence[str], detail: str) -> Check:
     return Check(tier, "ok", detail)
 
 
+def _images() -> Iterator[Check]:
+    """What can be done with images: decoding, reading texts, comparing with the query. No encoder is loaded."""
+    if importlib.util.find_spec("PIL") is None:
+        detail = "Pillow is not installed: images that are equal are found, and others stay or go as they are"
+        yield Check("images", "off", detail, f"if you want it: {_install('images')}")
+        yield Check("ocr", "off", "needs Pillow", f"if you want it: {_install('images')}")
+    else:
+        from PIL import features
+
+        # pip's Pillow has all of them; a system's own may not.
+        missing = [name for codec, name in _CODECS.items() if not features.check(codec)]
+        detail = f"Pillow {_version('Pillow')}"
+        if missing:
+            detail += f" cannot decode {' and '.join(missing)}; images of these formats stay or go as they are"
+            yield Check("images", "warn", detail, "pip install --force-reinstall Pillow")
+        else:
+            yield Check("images", "ok", f"{detail} decodes PNG, {' and '.join(_CODECS.values())}")
+        languages = _run_tool("tesseract", "--list-langs")[1:]
+        if languages:
+            yield Check("ocr", "ok", f"tesseract reads {', '.join(languages)}")
+        else:
+            fix = "if you want it: install the program tesseract and its English data"
+            yield Check("ocr", "off", "tesseract is not installed, so no texts are read from images", fix)
+    modules = ("PIL", "torch", "safetensors", "sentence_transformers")
+    yield _ready(
+        "image encoder", IMAGE_EXTRAS, modules, "usable: name a model, such as CLIP, in ImagePolicy(encoder=...)"
+    )
+
+
 def _nvidia_smi() -> str:
     """Returns the names of the NVIDIA GPUs, or "" if none is found."""
-    tool = shutil.which("nvidia-smi")
+    return ", ".join(line.partition(" (UUID")[0] for line in _run_tool("nvidia-smi", "-L"))
+
+
+def _run_tool(name: str, *arguments: str) -> list[str]:
+    """Returns the lines that a program writes; none if it is missing or fails."""
+    tool = shutil.which(name)
     if tool is None:
-        return ""
+        return []
     try:
-        done = subprocess.run([tool, "-L"], capture_output=True, text=True, timeout=10, check=True)
+        done = subprocess.run([tool, *arguments], capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
-        return ""
-    return ", ".join(line.partition(" (UUID")[0] for line in done.stdout.splitlines())
+        return []
+    return done.stdout.splitlines()
 
 
 def _extras() -> Iterator[Check]:

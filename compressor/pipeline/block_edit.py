@@ -55,6 +55,7 @@ class BlockEdit:
         shortened_units: The units from which removable words were left out.
         removed_words: The words that were left out.
         line: What stands in front of the placeholder if nothing is kept: the line that a screenshot leaves behind.
+        match: How well an image matches the query by its pixels, in [0, 1]; 0 if no model has looked at it.
     """
 
     block: Block
@@ -73,6 +74,7 @@ class BlockEdit:
     shortened_units: Mask | None = None
     removed_words: RemovableWords | None = None
     line: str = ""
+    match: float = 0.0
     _text: str | None = field(default=None, repr=False)
     _ref: str = ""
     _placeholder_tokens: int = -1

@@ -201,14 +201,14 @@ class BudgetSelector:
         for edit in block_edits:
             edit.drop_costly_header(MAX_HEADER_SHARE * available)
         sources = [
-            SourceBlock(edit.block.kind, edit.layout, costs, edit.block.tool_call_text, edit.block.age)
+            SourceBlock(edit.block.kind, edit.layout, costs, edit.block.tool_call_text, edit.block.age, edit.match)
             for edit, costs in zip(block_edits, unit_costs(block_edits), strict=True)
         ]
         self.units = UnitBatch(sources, available_tokens=available)
         scores = reweight_reasoning(_checked_scores(scorer, query, self.units), self.units, query)
         self._placeholder_units = self._find_placeholder_units()
         self._has_placeholder_units = bool(self._placeholder_units.any())
-        worthless = (self.units.index.lengths == 0) | self._placeholder_units
+        worthless = ~self.units.is_worded | self._placeholder_units
         self.scores: Scores = np.where(worthless, np.float32(0), scores)
         self.ranking: Ranking = rank(self.scores, self.units)
         # The items to choose from are the units and, numbered from len(units) on, the removable words of the units

@@ -12,6 +12,7 @@ from compressor.errors import CompressorError, StoreError
 from compressor.images.policy import ImagePolicy
 from compressor.pipeline.word_pruner import WordPruner
 from compressor.scoring.base import Scorer
+from compressor.scoring.image_relevance import ImageRelevance
 from compressor.storage import open_store
 from compressor.storage.base import BlobStore
 
@@ -23,6 +24,7 @@ class Engine:
         scorer: Scores the units of every text.
         word_pruner: Chooses words to leave out of kept sentences, or None to leave sentences whole.
         images: What may be done with images, or None.
+        image_relevance: Rates images against the query by their pixels, or None.
         store: Keeps the originals behind refs. It touches no file or server before its first use.
     """
 
@@ -32,6 +34,7 @@ class Engine:
         word_pruner: WordPruner | None = None,
         store: str | os.PathLike[str] | BlobStore | None = None,
         images: ImagePolicy | None = None,
+        device: str | None = None,
     ) -> None:
         """Makes an engine.
 
@@ -40,6 +43,7 @@ class Engine:
             word_pruner: Chooses words to leave out of kept sentences, or None.
             store: A `BlobStore`, or the name or path of one, as for `Compressor`.
             images: What may be done with images, or None to let them stay or go as they are.
+            device: Where the encoder of images runs, if `images` names one; see `select_device`.
 
         Raises:
             CompressorError: `scorer` is not a scorer.
@@ -55,6 +59,8 @@ class Engine:
         self.scorer = scorer
         self.word_pruner = word_pruner
         self.images = images
+        encoder = images.encoder if images is not None else None
+        self.image_relevance = ImageRelevance(encoder, device) if encoder else None
         self.store: BlobStore = open_store(store)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Engine:

@@ -21,6 +21,8 @@ class ImagePlan:
         lines: What stands for an image that the selection drops, without its ref.
         kept: The images that leave last of all: what the agent looks at now.
         warnings: What the caller should know.
+        matches: How well images match the query by their pixels, in [0, 1], if a model has looked at them.
+        is_fallback: Whether a model should have looked at them and could not, so that the plan must not be remembered.
     """
 
     edits: Mapping[tuple[int, Path], str] = field(default_factory=dict)
@@ -31,6 +33,8 @@ class ImagePlan:
     lines: Mapping[tuple[int, Path], str] = field(default_factory=dict)
     kept: frozenset[tuple[int, Path]] = frozenset()
     warnings: Sequence[str] = ()
+    matches: Mapping[tuple[int, Path], float] = field(default_factory=dict)
+    is_fallback: bool = False
 
 
 NO_IMAGES = ImagePlan()

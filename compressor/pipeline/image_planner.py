@@ -21,14 +21,21 @@ from compressor.images.frames import Frame, list_frames
 from compressor.images.page_identity import FramePage, group_pages
 from compressor.images.policy import ImagePolicy
 from compressor.pipeline.image_forms import ImageForms
+from compressor.pipeline.image_matches import ImageMatches, words_about
 from compressor.pipeline.image_plan import ImagePlan
+from compressor.scoring.base import Query
+from compressor.scoring.image_relevance import ImageRelevance
 from compressor.tokens import TokenCounter
 
 Key = tuple[int, Path]
 
 LINE_TOKENS = 40  # about what a line for a screenshot takes
 MAX_READ_FRAMES = 4  # screenshots at once that are read by OCR, which takes some time
-MAX_WORDS_CHARS = 600
+MIN_WANTED = 0.8  # of the best match: the newest of a page that matches as well is left to the selection
+NO_QUERY = Query()
+
+REPLACED = "a newer screenshot has replaced it"
+MAKES_ROOM = "left to make room"
 
 
 def plan_images(
@@ -38,6 +45,8 @@ def plan_images(
     before: int,
     budget: int,
     policy: ImagePolicy,
+    query: Query,
+    relevance: ImageRelevance | None = None,
     numbers: Mapping[int, int] | None = None,
 ) -> ImagePlan:
     """Returns what becomes of the images of a context.
@@ -50,9 +59,11 @@ def plan_images(
         budget: The tokens that it may have.
         policy: What may be done.
         numbers: The number of the first image of each message; None counts from the beginning.
+        query: What the reader is looking for.
+        relevance: Rates images against the query by their pixels, or None.
     """
     changeable = {(b.slot.message, b.slot.path) for b in blocks if b.slot.image is not None and may_change(b)}
-    planner = ImagePlanner(context, counter, policy, changeable, numbers=numbers)
+    planner = ImagePlanner(context, counter, policy, changeable, numbers=numbers, query=query, relevance=relevance)
     planner.run(before, budget)
     return planner.plan()
 
@@ -83,6 +94,8 @@ class ImagePlanner:
         changeable: Collection[Key],
         edits: Mapping[Key, str] | None = None,
         numbers: Mapping[int, int] | None = None,
+        query: Query = NO_QUERY,
+        relevance: ImageRelevance | None = None,
     ) -> None:
         """Starts a plan.
 
@@ -94,6 +107,8 @@ class ImagePlanner:
             edits: What was done to images before, which the plan begins with.
             numbers: The number of the first image of each message, where these are the images of a longer history. None
                 counts from the beginning.
+            query: What the reader is looking for.
+            relevance: Rates images against the query by their pixels, or None.
         """
         self._context, self._counter, self._policy = context, counter, policy
         self.forms = ImageForms(context, counter, policy)
@@ -106,6 +121,8 @@ class ImagePlanner:
         self._dependents: dict[Key, set[Key]] = {}  # a screenshot -> those whose notes refer to it
         self._excess = 0
         self.saved = 0
+        self._matches = ImageMatches(self.frames, self.forms, query, relevance)
+        self._is_selecting = False
 
     def run(self, before: int, budget: int) -> None:
         """Takes the steps that are needed to fit a budget.
@@ -115,6 +132,7 @@ class ImagePlanner:
             budget: The tokens that it may have.
         """
         policy, self._excess = self._policy, before - budget
+        excess = self._excess
         if policy.fold_repeats:
             self._fold_equal()
         if policy.drop_stale and self._excess - self.saved >= sum(self.tokens(f) - LINE_TOKENS for f in self.stale):
@@ -124,30 +142,37 @@ class ImagePlanner:
         if policy.shrink and self._is_short:
             self._shrink()
         if policy.drop_stale and self._is_short:
-            self._drop_until_enough(self.stale)
+            # With a model, those leave first that match the query least.
+            self._drop_until_enough(sorted(self.stale, key=lambda frame: self._matches.by_pixels.get(frame.key, 0.0)))
         if policy.read_as_text and self._is_short:
             self._read_as_text()
         if policy.drop_stale and self._is_short:
             # The rest of the excess is shared by images and texts alike.
             images = sum(self._counter.count_slot(frame.slot) for frame in self.frames)
             self._excess = min(self._excess, round((1 - budget / before) * images))
-            self._drop_until_enough(self._older)
+            self._drop_until_enough(
+                [frame for frame in self._older if self._matches.of(frame) < MIN_WANTED], MAKES_ROOM
+            )
             # The selection cannot leave out what must stay a picture.
-            self._excess = before - budget
-            self._drop_until_enough([frame for frame in self._older if _needs_picture(frame)])
+            self._excess = excess
+            self._drop_until_enough([frame for frame in self._older if _needs_picture(frame)], MAKES_ROOM)
+        self._is_selecting = self.saved < excess
 
     def plan(self) -> ImagePlan:
         """Returns the plan."""
+        by_pixels = self._matches.by_pixels if self._is_selecting else {}
         lines = {f.key: self.forms.line(f) for f in self._changeable if f.is_screenshot and f.key not in self.edits}
         return ImagePlan(
             self.edits,
             self._reasons,
             self._refs,
             self.originals,
-            {frame.key: _words(frame) for frame in self._changeable},
+            {frame.key: words_about(frame) for frame in self._changeable},
             lines,
             frozenset(self._kept),
             tuple(dict.fromkeys(self.forms.warnings)),
+            by_pixels,
+            self._matches.is_fallback,
         )
 
     @property
@@ -224,7 +249,7 @@ class ImagePlanner:
                 if edit is not None:
                     self.set_edit(frame, edit, "shown at the smallest legible size")
 
-    def _drop_until_enough(self, frames: Sequence[Frame]) -> None:
+    def _drop_until_enough(self, frames: Sequence[Frame], reason: str = REPLACED) -> None:
         """Lets lines of text stand for screenshots that are shown, in their order."""
         leaving: list[Frame] = []
         saved = self.saved
@@ -234,9 +259,9 @@ class ImagePlanner:
             if self.shows_picture(frame):
                 saved += self.tokens(frame) - LINE_TOKENS
                 leaving.append(frame)
-        self.drop(leaving)
+        self.drop(leaving, reason)
 
-    def drop(self, frames: Sequence[Frame]) -> list[tuple[Frame, str]]:
+    def drop(self, frames: Sequence[Frame], reason: str = REPLACED) -> list[tuple[Frame, str]]:
         """Lets lines of text stand for screenshots, and returns their edits.
 
         One that a part of another is shown beside stays, unless the other one leaves, too.
@@ -252,7 +277,7 @@ class ImagePlanner:
                 line = self.forms.line(frame, with_texts=i >= len(frames) - MAX_READ_FRAMES)
                 edit = self.forms.with_ref(frame, line)
             if edit is not None:
-                self.set_edit(frame, edit, "a newer screenshot has replaced it")
+                self.set_edit(frame, edit, reason)
                 dropped.append((frame, edit))
         return dropped
 
@@ -325,8 +350,3 @@ def _renumber(frames: Sequence[Frame], numbers: Mapping[int, int]) -> list[Frame
 
 def _needs_picture(frame: Frame) -> bool:
     return frame.slot.image is not None and frame.slot.image.needs_picture
-
-
-def _words(frame: Frame) -> str:
-    """Returns what is known of an image in words."""
-    return " ".join((frame.title, frame.url, *frame.texts))[:MAX_WORDS_CHARS].strip()

@@ -33,6 +33,7 @@ from compressor.pipeline.engine import Engine
 from compressor.pipeline.image_plan import NO_IMAGES, ImagePlan
 from compressor.pipeline.output_validation import validate
 from compressor.pipeline.working_context import WorkingContext
+from compressor.scoring.base import Query
 from compressor.scoring.query import MAX_PART_CHARS, build_query
 from compressor.storage.base import BlobStore
 from compressor.storage.circuit_breaker import StoreUnavailableError
@@ -200,8 +201,8 @@ class MessageCompression:
             selector = self._select(working, budget)
         self.warnings += validate(working.block_edits, working.count_tokens, budget)
         working.settle()
-        has_notes = selector is not None and bool(selector.units.notes)
-        dependencies = CacheDependencies((), own, has_notes or is_own is None)
+        is_fallback = working.images.is_fallback or (selector is not None and bool(selector.units.notes))
+        dependencies = CacheDependencies((), own, is_fallback or is_own is None)
         return self._render_and_verify(working, selector, budget, dependencies)
 
     def _blocks(self, first: int = 0) -> list[Block]:
@@ -228,9 +229,19 @@ class MessageCompression:
             return NO_IMAGES
         from compressor.pipeline.image_planner import plan_images
 
-        plan = plan_images(self.context, blocks, self.counter, before, budget, policy, self.image_numbers)
+        query, relevance = self._query_of(blocks), self.engine.image_relevance
+        numbers = self.image_numbers
+        plan = plan_images(self.context, blocks, self.counter, before, budget, policy, query, relevance, numbers)
         self.warnings += plan.warnings
         return plan
+
+    def _query_of(self, blocks: list[Block], retained: tuple[str, ...] = ()) -> Query:
+        """Returns what the reader is looking for, given the texts that stay in the context in any case."""
+        # In ingest mode every earlier message stays; the last words of agent and user are enough to compare with.
+        question = self.query
+        if self.mode != "ingest":
+            question = question or query_outside_examples(blocks, MAX_PART_CHARS)
+        return build_query(self.context, question, retained, self.mode == "compact", self.boosted_texts)
 
     def _find_examples(self, message: int, text: str) -> Spans:
         """Returns the lists of examples in a system prompt. What users write is never taken for examples."""
@@ -245,11 +256,10 @@ class MessageCompression:
             newest = (
                 s.text for t in reversed(self.context.turns) for s in reversed(t.slots) if s.kind != "tool_result"
             )
-            retained, question = tuple(islice(newest, MAX_RETAINED_BLOCKS))[::-1], self.query
+            retained = tuple(islice(newest, MAX_RETAINED_BLOCKS))[::-1]
         else:
             retained = tuple(b.text for b in working.blocks if b.priority > Priority.ASSISTANT)
-            question = self.query or query_outside_examples(working.blocks, MAX_PART_CHARS)
-        query = build_query(self.context, question, retained, self.mode == "compact", self.boosted_texts)
+        query = self._query_of(working.blocks, retained)
         for attempt in ("placeholders", "history", "rounds"):
             if attempt == "history":
                 working.unlock_priority(Priority.HISTORY)

@@ -59,10 +59,13 @@ def rank(scores: Scores, units: UnitBatch) -> Ranking:
     n = len(units)
     index = units.index
     unit, token = index.pairs
+    kinds = index.kinds
+    if units.image_units is not None:
+        unit, token, kinds = _with_own_words(units.image_units, unit, token, kinds)
     priority = scores.astype(np.float64)
     novelty = np.ones(n)
     for _ in range(REORDER_ROUNDS):
-        novelty = _find_novelty(_positions(priority), unit, token, index.kinds, _WEIGHTS)
+        novelty = _find_novelty(_positions(priority), unit, token, kinds, _WEIGHTS)
         priority = scores * (REPEAT_VALUE + (1 - REPEAT_VALUE) * novelty)
     if units.has_templates:
         told = np.where(units.flags & np.uint16(UnitFlag.ERROR), np.int32(-1), units.templates)  # each error counts
@@ -73,6 +76,21 @@ def rank(scores: Scores, units: UnitBatch) -> Ranking:
         priority = scores * (REPEAT_VALUE + (1 - REPEAT_VALUE) * novelty)
     position = propagate_to_ancestors(_reserved_first(_positions(priority), units), units.parents)
     return Ranking(np.argsort(position, kind="stable").astype(np.int32), novelty.astype(np.float32))
+
+
+def _with_own_words(
+    images: npt.NDArray[np.bool_],
+    unit: npt.NDArray[np.int32],
+    token: npt.NDArray[np.int32],
+    kinds: npt.NDArray[np.uint8],
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.uint8]]:
+    """Returns the pairs and classes of tokens with other tokens for images.
+
+    The words by which an image is scored are those of the texts beside it. That a text says them does not make the
+    image a repeat; another image with the same words does.
+    """
+    own = np.where(images[unit], token + np.int32(len(kinds)), token)
+    return unit, own, np.concatenate([kinds, kinds])
 
 
 def find_novelty(
@@ -111,9 +129,12 @@ def _reserved_first(position: npt.NDArray[np.int64], units: UnitBatch) -> npt.ND
         order[np.lexsort((position, -value))] = np.arange(n)
         value = value * _template_novelty(units.templates, order)
     first = np.lexsort((position, -value))
-    first = first[(units.matches[first] > 0) & (units.index.lengths[first] > 0)]
+    first = first[(units.matches[first] > 0) & units.is_worded[first]]
     top = max(units.reserved_share, min(MAX_RESERVED, TOP_FACTOR * units.reserved_share))
     share = np.where(units.matches[first] >= TOP_MATCH, top, units.reserved_share)
+    if units.image_units is not None:  # an image that takes more than all of the share takes nothing of it
+        fits = ~units.image_units[first] | (units.costs[first] <= share * units.available_tokens)
+        first, share = first[fits], share[fits]
     first = first[np.cumsum(units.costs[first]) <= share * units.available_tokens]
     out: npt.NDArray[np.int64] = position + n
     out[first] = np.arange(len(first))

@@ -193,6 +193,11 @@ class ResultCache:
     def _scorer(self) -> str:
         return cache_identity(self._engine.scorer)
 
+    @cached_property
+    def _encoder(self) -> str:
+        relevance = self._engine.image_relevance
+        return "-" if relevance is None else cache_identity(relevance)
+
     def _request(
         self, kind: str, compute: Callable[..., AnyResult], content: Any, options: Mapping[str, Any]
     ) -> _Request | None:
@@ -219,7 +224,8 @@ class ResultCache:
             return None
         encoded = text.encode("utf-8", "surrogatepass")
         file = file_digest(counter.file) if counter.file else "-"
-        if not file:
+        encoder = self._encoder if "image" in text else "-"  # texts do not need the model
+        if not file or not encoder:
             return None
         front = [
             FORMAT_VERSION,
@@ -228,6 +234,7 @@ class ResultCache:
             self._scorer,
             repr(words),
             repr(self._engine.images),
+            encoder,
             counter.name,
             file,
         ]

@@ -128,6 +128,7 @@ class WorkingContext:
                     is_recut=text.is_excerpt,
                     placeholder_units=text.placeholder_units,
                     line=self._image_line(block),
+                    match=self.images.matches.get((block.slot.message, block.slot.path), 0.0),
                 )
                 most = block.tokens // 2 if block.kind in _SPOKEN_KINDS else block.tokens - 1
                 if in_run or edit.placeholder_tokens <= most:

@@ -48,6 +48,7 @@ class SourceBlock:
         costs: [units] tokens of each unit.
         tool_call_text: The tool call that the block answers, or a document's title.
         age: How many blocks of the context came after this one; 0 for the newest.
+        match: How well an image matches the query by its pixels, in [0, 1], if a model has looked at it; else 0.
     """
 
     kind: Kind
@@ -55,6 +56,7 @@ class SourceBlock:
     costs: npt.NDArray[np.float32]
     tool_call_text: str = ""
     age: int = 0
+    match: float = 0.0
 
 
 @dataclass
@@ -113,6 +115,25 @@ class UnitBatch:
     def agent_sources(self) -> npt.NDArray[np.bool_]:
         """[sources] which sources the agent itself wrote."""
         return np.array([s.kind in ("assistant", "thinking") for s in self.sources], np.bool_)
+
+    @cached_property
+    def image_units(self) -> npt.NDArray[np.bool_] | None:
+        """[n] which units are images, each scored by words about it; None if there are none."""
+        images = np.array([s.kind == "image" for s in self.sources], np.bool_)
+        return images[self.source_indices] if images.any() else None
+
+    @cached_property
+    def image_matches(self) -> npt.NDArray[np.float32] | None:
+        """[n] how well images match the query by their pixels, 0 for other units; None if no image is known to."""
+        if not any(s.match for s in self.sources):
+            return None
+        return np.array([s.match for s in self.sources], np.float32)[self.source_indices]
+
+    @cached_property
+    def is_worded(self) -> npt.NDArray[np.bool_]:
+        """[n] which units say something: they have words, or are images that match the query by their pixels."""
+        worded: npt.NDArray[np.bool_] = self.index.lengths > 0
+        return worded if self.image_matches is None else worded | (self.image_matches > 0)
 
     @cached_property
     def tool_calls(self) -> list[tuple[int, ToolCallTerms]]:

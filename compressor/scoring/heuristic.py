@@ -58,6 +58,8 @@ class HeuristicWeights:
         before: The part of it that the previous one gets.
         group: The part of the best relevance in a record, block or section that the rest of it gets.
         length: The exponent of the cost by which relevance and structure are divided.
+        image_tokens: An image counts as a text of at most this many tokens. It cannot be cut to the part that matches,
+            as a text is, so its relevance is not spread over all of its tokens.
         error: An error.
         queried_error: The factor on errors if the query asks for failures.
         warning: A warning.
@@ -103,6 +105,7 @@ class HeuristicWeights:
     before: float = 0.3
     group: float = 0.9
     length: float = 0.5
+    image_tokens: float = 32.0
     error: float = 1.5
     queried_error: float = 10.0
     warning: float = 0.2
@@ -234,12 +237,23 @@ class HeuristicScorer:
             relevant[is_answer_text] = w.answer * relevance(odds[is_answer_text])
         if match is not None:
             relevant += w.match * match
-        out += (relevant + self._structure(query, units) + self._outliers(query, units)) / np.maximum(
-            units.costs, 4.0
+        if units.image_matches is not None:
+            relevant = np.maximum(relevant, (w.lexical + w.source) * units.image_matches)
+            self._reserve_images(query, units, units.image_matches)
+        out += (relevant + self._structure(query, units) + self._outliers(query, units)) / self._sizes(
+            units
         ) ** w.length
         out *= flag_factors(w)[units.flags & ALL_FLAGS]
         scores: Scores = (out * self._speech(units)[units.source_indices]).astype(np.float32)
         return scores
+
+    def _sizes(self, units: UnitBatch) -> Floats:
+        """[n] the tokens by which the relevance of units is divided; see `HeuristicWeights.image_tokens`."""
+        sizes = np.maximum(units.costs, 4.0)
+        if (images := units.image_units) is not None:
+            sizes[images] = np.minimum(sizes[images], self.weights.image_tokens)
+        out: Floats = sizes
+        return out
 
     def _speech(self, units: UnitBatch) -> Floats:
         """[sources] the factor for the agent's own words."""
@@ -338,6 +352,15 @@ class HeuristicScorer:
         length = min(1.0, w.question_terms / len(asked))
         reserve = w.reserve + (w.dialogue_reserve - w.reserve) * turns.share
         units.reserved_share = reserve * query.question_weight * coverage * length
+
+    def _reserve_images(self, query: Query, units: UnitBatch, found: Floats) -> None:
+        """Adds images that match by their pixels to what a part of the budget goes to first."""
+        if not query.question.strip():
+            return
+        if units.matches is None:  # no text has a word of the question
+            units.matches = np.zeros(len(units), np.float32)
+            units.reserved_share = self.weights.reserve * query.question_weight
+        units.matches = np.maximum(units.matches, found)
 
     def _sources(
         self,

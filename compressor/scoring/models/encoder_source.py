@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -79,12 +80,26 @@ def find_encoder(model: str | Path | None, device: Device, backend: Backend = "t
         folder = base_folder()
         runtime = "packed" if device.name.startswith("cuda") and backend == "torch" else backend
         return EncoderSource("all-MiniLM-L6-v2", folder, file_digest(folder), runtime)
-    folder, name = Path(model).expanduser(), Path(model).name
-    if not folder.exists() and (match := _HUB_ID.fullmatch(str(model))):
-        patterns = _DOWNLOADED if backend == "torch" else (*_DOWNLOADED[:3], f"{backend}/*")
-        folder, name = download(match["id"], match["revision"], patterns), str(model)
-    if not folder.is_dir():
-        raise ModelError(f"there is no encoder at {model}: give a folder or a hub id (org/name@revision)")
+    patterns = _DOWNLOADED if backend == "torch" else (*_DOWNLOADED[:3], f"{backend}/*")
+    folder, name = find_model_folder(model, patterns)
     if not (folder / "modules.json").is_file():
         raise ModelError(f"{name} is not a sentence-transformers model: it has no modules.json")
     return EncoderSource(name, folder.absolute(), file_digest(folder), backend)
+
+
+def find_model_folder(model: str | Path, patterns: Sequence[str] = _DOWNLOADED) -> tuple[Path, str]:
+    """Returns the folder of a model, and its name for messages.
+
+    Args:
+        model: A folder, or a hub id ("org/name@revision"), which is downloaded unless the local cache has it.
+        patterns: The files to download.
+
+    Raises:
+        ModelError: There is no such folder, or the model cannot be downloaded.
+    """
+    folder, name = Path(model).expanduser(), Path(model).name
+    if not folder.exists() and (match := _HUB_ID.fullmatch(str(model))):
+        folder, name = download(match["id"], match["revision"], patterns), str(model)
+    if not folder.is_dir():
+        raise ModelError(f"there is no encoder at {model}: give a folder or a hub id (org/name@revision)")
+    return folder, name

@@ -373,6 +373,22 @@ def test_doctor_without_the_model_tiers(monkeypatch: pytest.MonkeyPatch) -> None
     assert "agentic-compressor-models" in checks["embedding"]["detail"]
 
 
+def test_doctor_says_what_can_be_done_with_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    tool = Path("tesseract")
+    tool.write_text("#!/bin/sh\nprintf 'List of available languages (2):\\neng\\nosd\\n'\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{Path.cwd()}{os.pathsep}{os.environ['PATH']}")
+    checks = {check["name"]: check for check in json.loads(good(run("doctor", "--json")).stdout)["checks"]}
+    if importlib.util.find_spec("PIL") is not None:
+        assert checks["images"]["status"] in ("ok", "warn") and "Pillow" in checks["images"]["detail"]
+        assert checks["ocr"] == {"name": "ocr", "status": "ok", "detail": "tesseract reads eng, osd", "fix": ""}
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "PIL" else find(name))
+    checks = {check["name"]: check for check in json.loads(good(run("doctor", "--json")).stdout)["checks"]}
+    for name in ("images", "ocr", "image encoder"):
+        assert checks[name]["status"] == "off" and "[images" in checks[name]["fix"], checks[name]
+
+
 def test_doctor_sees_a_card_that_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     tool = Path("nvidia-smi")
     tool.write_text("#!/bin/sh\necho 'GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-1)'\n")
