@@ -162,7 +162,7 @@ def test_no_text_takes_long(piece: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("piece", HOSTILE)
-def test_a_megabyte_takes_a_second_at_most(piece: str) -> None:
+def test_a_megabyte_takes_less_than_a_second(piece: str) -> None:
     text = piece * (1_000_000 // len(piece)) + " AKIA PRIVATE KEY eyJ :// bearer basic @ password"
     with cpu_time_below(5):
         redact(text, "all")
