@@ -20,7 +20,7 @@ import pytest
 __all__ = ["HealthCheck", "assume", "example", "given", "settings", "st"]
 
 PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "repeatable")
-MAX_EXAMPLES = {"fast": 5, "repeatable": 60}
+MAX_EXAMPLES = {"fast": 5, "repeatable": 100}
 
 if TYPE_CHECKING:
     from hypothesis import HealthCheck, assume, example, given, settings

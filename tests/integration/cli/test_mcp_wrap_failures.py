@@ -93,8 +93,8 @@ def test_what_does_not_start_or_answer_stops_nobody(tmp_path: Path) -> None:
         assert slow == "ERROR: server 'office' did not answer within 3 seconds"
         assert await agent.call("echo", values=2) == "2"
 
-    errors = wrapped([*options, "--start-timeout", "20", "--timeout", "3"], talk)
-    assert "mute: not available: it did not start within 20 seconds" in errors
+    errors = wrapped([*options, "--start-timeout", "6", "--timeout", "3"], talk)
+    assert "mute: not available: it did not start within 6 seconds" in errors
     assert "ghost: not available: /no/such/command: no such file or command" in errors
     assert "odd: its tool 'no_schema' is left out: inputSchema: Field required" in errors
     assert "web: not available: " in errors and "hunter2" not in errors
