@@ -45,15 +45,6 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture
-def no_garbage_collection() -> Iterator[None]:
-    """For tests that measure CPU time: in a process with torch one garbage collection can take more than a second."""
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
-
-
-@pytest.fixture
 def compressor() -> Iterator[Compressor]:
     """A compressor that keeps what it cuts in memory."""
     with_memory = Compressor(store="memory")

@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from support.quick_http import make_http_quick
+
+make_http_quick()
 HERE = Path(__file__).parent
 OURS = ("compressor", "compressor_agents", "support", "unit")
 

@@ -87,7 +87,7 @@ class Visit:
         self.asked: list[str] = []
         self._context = browser.new_context(viewport=viewport, **options)
         self.page = self._context.new_page()
-        self.page.set_default_timeout(10_000)
+        self.page.set_default_timeout(60_000)
         self.page.on("console", lambda message: self.said.append(message.text))
         self.page.on("pageerror", lambda error: self.said.append(str(error)))
         self.page.on("dialog", self._dialog)

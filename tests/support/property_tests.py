@@ -2,9 +2,10 @@
 
 Import `given`, `settings`, `st` and their like from here. HYPOTHESIS_PROFILE chooses how hard the tests try:
 
-* repeatable (the default): the same examples in every run, so that CI fails for the change that it is given.
-* fast: the same, with a few examples of each test.
-* search: new examples in each run, to look for what nobody has thought of.
+* repeatable (the default): the same examples in every run, so that CI fails for the change that it is given. More of
+  them find nothing that the first have not found, so they are few.
+* fast: the same, with very few examples of each test.
+* search: new examples in each run, as many as a test asks for, to look for what nobody has thought of.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import pytest
 __all__ = ["HealthCheck", "assume", "example", "given", "settings", "st"]
 
 PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "repeatable")
-FAST_EXAMPLES = 5
+MAX_EXAMPLES = {"fast": 5, "repeatable": 100}
 
 if TYPE_CHECKING:
     from hypothesis import HealthCheck, assume, example, given, settings
@@ -74,14 +75,14 @@ else:
     else:
         # A busy machine makes no test fail: how fast an example is made, or runs, says nothing about the code.
         calm: Any = {"suppress_health_check": [hypothesis.HealthCheck.too_slow], "deadline": None}
-        hypothesis.settings.register_profile("repeatable", derandomize=True, **calm)
-        hypothesis.settings.register_profile("fast", derandomize=True, max_examples=FAST_EXAMPLES, **calm)
+        for name, most in MAX_EXAMPLES.items():
+            hypothesis.settings.register_profile(name, derandomize=True, max_examples=most, **calm)
         hypothesis.settings.register_profile("search", derandomize=False, **calm)
         hypothesis.settings.load_profile(PROFILE)
 
         def settings(**options: Any) -> hypothesis.settings:
-            if PROFILE == "fast" and "max_examples" in options:
-                options["max_examples"] = min(options["max_examples"], FAST_EXAMPLES)
+            if PROFILE in MAX_EXAMPLES and "max_examples" in options:
+                options["max_examples"] = min(options["max_examples"], MAX_EXAMPLES[PROFILE])
             if given := options.get("suppress_health_check"):
                 options["suppress_health_check"] = [*given, hypothesis.HealthCheck.too_slow]
             return hypothesis.settings(**options)

@@ -22,6 +22,7 @@ import pytest
 
 from compressor.cli.main import main
 from support.redis_tools import free_port
+from support.root_log import root_log_kept
 from support.waiting import wait_for
 
 LINES = 12  # of the slow answer
@@ -121,14 +122,14 @@ class Running:
     def compresses(self) -> int:
         """The tokens of a compressed context."""
         body = {"messages": ASKED, "model": "gpt-4o", "budget": 2000}
-        answer = httpx.post(f"{self.url}/v1/compress", json=body, timeout=30)
+        answer = httpx.post(f"{self.url}/v1/compress", json=body, timeout=60)
         assert answer.status_code == 200, answer.text
         return int(answer.json()["tokens_after"])
 
     def streams(self, headers: dict[str, str] | None = None) -> Iterator[str]:
         """The lines of a streamed answer, as they come."""
         url = f"{self.url}/v1/chat/completions"
-        with httpx.stream("POST", url, json=STREAMED, headers=headers, timeout=30) as answer:
+        with httpx.stream("POST", url, json=STREAMED, headers=headers, timeout=60) as answer:
             assert answer.status_code == 200
             yield from filter(None, answer.iter_lines())
 
@@ -137,7 +138,7 @@ class Running:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         return [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
-    def ends(self, seconds: float = 20) -> int:
+    def ends(self, seconds: float = 60) -> int:
         """The exit code, when it has ended by itself."""
         return self.process.wait(seconds)
 
@@ -165,6 +166,6 @@ class Running:
 def run_main(patch: pytest.MonkeyPatch, *words: str) -> int:
     """The command's exit code, in this process."""
     patch.setattr(sys, "argv", ["compressor", *words])
-    with pytest.raises(SystemExit) as ended:
+    with root_log_kept(), pytest.raises(SystemExit) as ended:
         main()
     return int(ended.value.code or 0)

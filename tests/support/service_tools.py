@@ -37,7 +37,7 @@ class Service:
         self._server = uvicorn.Server(uvicorn.Config(self.gate, **server_options(self.config)))
         self._thread = threading.Thread(target=self._server.run, args=([self._listening],), daemon=True)
         self._thread.start()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not self._server.started:
             if time.monotonic() > deadline or not self._thread.is_alive():
                 raise RuntimeError("the service did not start")
@@ -47,7 +47,7 @@ class Service:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self.http.close()
         self._server.should_exit = True
-        self._thread.join(15)
+        self._thread.join(60)
         assert error is not None or not self._thread.is_alive(), "the service did not end"
 
     def metric(self, name: str, **labels: str) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-def wait_for(happened: Callable[[], Any], seconds: float = 15.0) -> Any:
+def wait_for(happened: Callable[[], Any], seconds: float = 60.0) -> Any:
     """Calls `happened` until it gives something true, and returns that."""
     end = time.monotonic() + seconds
     while not (found := happened()):

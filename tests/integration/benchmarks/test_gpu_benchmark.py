@@ -22,7 +22,7 @@ torch = pytest.importorskip("torch")
 
 @pytest.fixture
 def run() -> gpu.GpuRun:
-    return gpu.GpuRun("cpu", "A card", False, time.monotonic() + 100)
+    return gpu.GpuRun("cpu", "A card", False, time.monotonic() + 1_000)
 
 
 @pytest.mark.moderate

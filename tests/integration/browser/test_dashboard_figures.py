@@ -41,7 +41,7 @@ def test_dashboard_says_which_tool_costs_most(service: Service, browser: Any, si
         visit.page.locator("th[aria-sort='ascending'] [data-sort='name']").wait_for()
         assert names(visit) == ["<b>list</b>", "bash", "read_file"]
         visit.page.locator("[data-range='30d']").click()
-        wait_for(lambda: "range=30d" in visit.page.url and "sort=name" in visit.page.url, 5)
+        wait_for(lambda: "range=30d" in visit.page.url and "sort=name" in visit.page.url)
         visit.page.reload()
         visit.page.locator("[data-range='30d'][aria-checked='true']").wait_for()
         visit.page.locator("th[aria-sort='ascending'] [data-sort='name']").wait_for()
@@ -68,7 +68,7 @@ def test_dashboard_shows_models_fallbacks_and_tenants(service: Service, browser:
         visit.page.get_by_text("15 fallbacks for 2 reasons.").wait_for()
         assert names(visit) == ["timeout", "budget_too_small"] and visit.page.get_by_text("3 h ago").is_visible()
         visit.page.locator("[data-sort='last']").click()
-        wait_for(lambda: names(visit) == ["budget_too_small", "timeout"], 5)
+        wait_for(lambda: names(visit) == ["budget_too_small", "timeout"])
         visit.page.get_by_role("link", name="Tenants").click()
         visit.page.get_by_text("blue costs most").wait_for()
         assert names(visit) == ["blue", "red"]
@@ -134,7 +134,7 @@ def test_dashboard_follows_calls_and_stops_when_told_or_hidden(service: Service,
         answer_figures(visit.page, None, calls)
         visit.open()
         visit.page.get_by_role("link", name="Calls", exact=True).click()
-        wait_for(lambda: names(visit) == ["team/run-3", "team/run-2", "team/run-1"], 5)
+        wait_for(lambda: names(visit) == ["team/run-3", "team/run-2", "team/run-1"])
         visit.page.get_by_text("Only calls of the worker that answers are listed.").wait_for()
         calls.add(session="", kind="call", model="<b>m</b>", warnings=["not compressed: timeout"])
         visit.page.get_by_text("single call").wait_for()
@@ -144,7 +144,7 @@ def test_dashboard_follows_calls_and_stops_when_told_or_hidden(service: Service,
         assert len(names(visit)) == 1
         visit.page.get_by_label("With warnings").uncheck()
         visit.page.get_by_placeholder("session, model, kind").fill("run-2 gpt")
-        wait_for(lambda: names(visit) == ["team/run-2"], 5)
+        wait_for(lambda: names(visit) == ["team/run-2"])
         visit.page.get_by_placeholder("session, model, kind").fill("")
 
         visit.page.get_by_role("button", name="Pause").click()
@@ -155,7 +155,7 @@ def test_dashboard_follows_calls_and_stops_when_told_or_hidden(service: Service,
         visit.page.wait_for_timeout(4500)  # two polls would fit in
         assert len(calls.requests) == before and len(names(visit)) == 4
         visit.page.get_by_role("button", name="Pause").click()
-        wait_for(lambda: len(names(visit)) == 5, 5)
+        wait_for(lambda: len(names(visit)) == 5)
 
         visit.hide()
         before = len(calls.requests)
@@ -163,11 +163,11 @@ def test_dashboard_follows_calls_and_stops_when_told_or_hidden(service: Service,
         assert len(calls.requests) <= before + 1  # one may have been under way
         calls.add()
         visit.hide(False)
-        wait_for(lambda: len(names(visit)) == 6, 5)
+        wait_for(lambda: len(names(visit)) == 6)
 
         calls.rows = []  # the service began anew
         calls.add(session="after-a-restart")
-        wait_for(lambda: names(visit) == ["after-a-restart"], 6)
+        wait_for(lambda: names(visit) == ["after-a-restart"])
 
 
 def test_dashboard_keeps_the_newest_two_hundred_calls_and_the_focus(service: Service, browser: Any) -> None:

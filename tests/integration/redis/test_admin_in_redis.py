@@ -16,7 +16,7 @@ from support.waiting import wait_for
 
 pytest.importorskip("fastapi")
 MARKER = "PACEMAKER-4711"
-WITHIN = 1.0
+WITHIN = 20.0  # on a busy machine, or else in a second
 
 
 @pytest.fixture
@@ -130,9 +130,7 @@ def test_keys_stay_known_while_redis_is_away(tmp_path: Path) -> None:
             assert answer.status_code == 503
             server.start()
             url = f"/admin/v1/keys/{made['id']}"
-            wait_for(
-                lambda: service.http.patch(url, json={"blocked": True}, headers=heads["ops"]).status_code == 200, 20
-            )
+            wait_for(lambda: service.http.patch(url, json={"blocked": True}, headers=heads["ops"]).status_code == 200)
             assert service.http.post("/v1/compress", json=body, headers=green).status_code == 401
         server.admin.execute_command("FLUSHALL")
         with Service(**settings) as service:  # nothing but the file is left
@@ -153,18 +151,18 @@ def test_a_service_that_starts_without_redis_knows_the_keys_later(tmp_path: Path
             assert service.http.get("/v1/stats", headers=green).status_code == 401
             assert service.http.get("/v1/stats", headers=heads["red"]).status_code == 200, "the file is there"
             server.start()
-            wait_for(lambda: service.http.get("/v1/stats", headers=green).status_code == 200, 20)
+            wait_for(lambda: service.http.get("/v1/stats", headers=green).status_code == 200)
     finally:
         server.stop()
 
 
 def test_an_expired_original_is_served_from_no_cache(server: RedisServer) -> None:
-    heads, settings = settings_for(server, tenants={"red": {"originals_ttl": 1}})
+    heads, settings = settings_for(server, tenants={"red": {"originals_ttl": 2}})
     with Service(**settings) as service:
         refs = {name: fill(service, heads[name]) for name in ("red", "blue")}
         get = {name: f"/v1/retrieve/{ref}" for name, ref in refs.items()}
         assert service.http.get(get["red"], headers=heads["red"]).status_code == 200
-        time.sleep(1.3)  # every use would renew the TTL
+        time.sleep(2.3)  # every use would renew the TTL
         answer = service.http.get(get["red"], headers=heads["red"])
         assert answer.status_code == 410 and answer.json()["error"]["type"] == "expired_ref"
         assert service.http.get(get["blue"], headers=heads["blue"]).status_code == 200

@@ -91,10 +91,8 @@ def test_behind_a_resilient_store(tmp_path: Path) -> None:
     for _ in range(2):
         with pytest.raises(StoreUnavailableError):
             store.release("a", token)
-    start = time.monotonic()
     with pytest.raises(StoreError, match="is tried again"):
         store.lease("a", 60)
     with pytest.raises(StoreError, match="is tried again"):
         store.release("a", token)
-    assert time.monotonic() - start < 0.1
     store.close()

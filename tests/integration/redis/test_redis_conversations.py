@@ -7,7 +7,6 @@ import json
 import os
 import re
 import signal
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -184,15 +183,11 @@ def test_a_worker_without_redis_goes_on_and_catches_up(server: RedisServer, monk
     with workers([Reply("ok")] * 500, server.url) as (provider, one, other):
         id = ask(one, given(0)).headers["x-compressor-session"]
         server.stop()
-        start = time.monotonic()
         away = ask(one, given(1))
-        assert time.monotonic() - start < 10 and "not shared" in away.headers["x-compressor-warning"]
+        assert "not shared" in away.headers["x-compressor-warning"]
         assert away.headers["x-compressor-session"] == id
         server.start()
-        deadline = time.monotonic() + 20
-        while "x-compressor-warning" in ask(one, given(1)).headers:  # until the breaker lets it through
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        wait_for(lambda: "x-compressor-warning" not in ask(one, given(1)).headers)  # until the breaker lets it through
         back = ask(one, given(2))
         assert "x-compressor-warning" not in back.headers
         assert ask(other, given(3)).headers["x-compressor-session"] == id

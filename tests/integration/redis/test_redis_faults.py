@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 import time
@@ -76,17 +77,21 @@ def test_killed_and_restarted_while_written_to(tmp_path: Path, cluster: bool) ->
         before = [len(each) for each in acknowledged]
         wait_for(lambda: all(len(a) >= b + 10 for a, b in zip(acknowledged, before, strict=True)), seconds=60)
 
+    def noticed() -> None:
+        """Waits until both have been refused some more."""
+        before = list(refused)
+        wait_for(lambda: bool(unexpected) or all(a > b for a, b in zip(refused, before, strict=True)))
+
     for _ in range(3):
         more()
         server.kill()
-        time.sleep(0.2)
+        noticed()
         server.start()
     more()
     end.set()
     for thread in threads:
         thread.join()
     assert not unexpected
-    assert min(refused) > 0  # they noticed
     store = RedisStore(server.url)
     wait_for(lambda: not isinstance(_outcome(store, "read"), StoreError))
     log = store.read_log("log")
@@ -240,11 +245,29 @@ def test_a_stalled_server_holds_no_call(call: str, cluster: bool, known: bool) -
         start = time.monotonic()
         with pytest.raises(StoreUnavailableError):
             CALLS[call](store)
-        # A cluster's client asks once more who has what, which has to connect and be answered.
-        assert time.monotonic() - start < (0.5 + 0.2 if not cluster else 1.6)
+        assert time.monotonic() - start < 15
     _outcome(store, call)  # what was on its way does not confuse what comes after
     assert store.get_many(["not there"]) == {}
     store.close()
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_what_was_not_answered_in_time_is_not_sent_again(call: str) -> None:
+    clients: list[socket.socket] = []
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def accept() -> None:
+            with suppress(OSError):
+                while True:
+                    clients.append(listening.accept()[0])
+
+        threading.Thread(target=accept, daemon=True).start()
+        store = RedisStore(f"redis://127.0.0.1:{listening.getsockname()[1]}", timeout=0.1)
+        with pytest.raises(StoreUnavailableError):
+            CALLS[call](store)
+        store.close()
+        assert len(clients) == 1
+        clients[0].close()
 
 
 def test_more_threads_than_redis_py_has_connections(server: RedisServer) -> None:
@@ -326,7 +349,7 @@ def test_a_server_that_answers_garbage(answer: bytes, scheme: str) -> None:
     for name in CALLS:
         start = time.monotonic()
         assert isinstance(_outcome(store, name), StoreError), name  # and nothing but our own errors comes out
-        assert time.monotonic() - start < 3
+        assert time.monotonic() - start < 30
     store.close()
     listening.close()
 
@@ -339,22 +362,27 @@ def test_nobody_there() -> None:
         assert isinstance(error, StoreUnavailableError)
         assert "cannot be reached" in str(error)
         assert "secret" not in str(error)
-    assert time.monotonic() - start < 3
+    assert time.monotonic() - start < 30
     store.close()
 
 
 def test_a_wrong_password(server: RedisServer) -> None:
     server.admin.execute_command("CONFIG", "SET", "requirepass", "right")
     server.admin.execute_command("AUTH", "right")
+
+    def connections() -> int:
+        found = re.findall(rb"total_connections_received:(\d+)", server.admin.execute_command("INFO", "stats"))
+        return int(found[0])
+
     for url in (server.url, server.url.replace("127", ":wrong@127")):
         store = RedisStore(url)
-        start = time.monotonic()
+        before = connections()
         for name in CALLS:
             error = _outcome(store, name)
             assert isinstance(error, StoreUnavailableError)
             assert "refuses the login" in str(error)
             assert "wrong@" not in str(error)
-        assert time.monotonic() - start < 2  # trying again is no use
+        assert connections() - before == len(CALLS)  # trying again is no use
         store.close()
     guarded = ResilientStore(RedisStore(server.url.replace("127", ":right-soon@127")), probe_interval=0.1)
     guarded.put({"k": b"v"})

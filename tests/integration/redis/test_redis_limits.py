@@ -38,6 +38,22 @@ from support.service_tools import Service, two_tenants
 _SPAWN = multiprocessing.get_context("spawn")
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine may be so busy that Redis gets no turn for a while, which is not what these tests are about."""
+    be_patient(monkeypatch.setattr)
+
+
+def be_patient(set_attribute: Callable[[Any, str, Any], None]) -> None:
+    for module, name in (
+        (redis_counters, "TIMEOUT"),
+        (redis_counters, "CONNECT_TIMEOUT"),
+        (sqlite_counters, "TIMEOUT"),
+        (shared_counters, "MAX_WAIT"),
+    ):
+        set_attribute(module, name, 20.0)
+
+
 @pytest.fixture(params=["redis", "cluster", "sqlite"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
@@ -181,7 +197,7 @@ def test_settled_costs_are_seen_by_all(store: str) -> None:
 
 
 async def seen(usage: Callable[[], Coroutine[Any, Any, list[dict[str, Any]]]], wanted: list[float]) -> None:
-    for _ in range(300):
+    for _ in range(6_000):
         if [row["used"] for row in await usage()] == wanted:
             return
         await asyncio.sleep(0.01)
@@ -198,7 +214,7 @@ def test_whoever_stops_waiting_leaves_nothing_behind(store: str) -> None:
                 await asyncio.sleep(wait)
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
-                for _ in range(300):
+                for _ in range(6_000):
                     day, places = await one.usage()
                     if places["used"] == 0 and day["used"] in (0, 40):
                         break
@@ -227,11 +243,16 @@ def _hammer(store: str, results: Any, start: Any) -> None:
         with limiter(store, name, max_queue_seconds=0, **limits) as own:
             await own.usage()
             start.wait(60)
-            end = time.monotonic() + 2
+            begun = time.monotonic()
+
+            def is_enough() -> bool:
+                """On a busy machine it takes this process longer to have its share, but never a limit's minute."""
+                seconds = time.monotonic() - begun
+                return seconds > 25 or (seconds > 1 and refused > 60 and (served > 10 or name != "work"))
 
             async def client() -> None:
                 nonlocal served, refused, most
-                while time.monotonic() < end:
+                while not is_enough():
                     try:
                         with own.open_request() as admission:
                             await admission.admit(b"x" * 4 * tokens, "proxy" if tokens else "")
@@ -248,8 +269,7 @@ def _hammer(store: str, results: Any, start: Any) -> None:
             await asyncio.gather(*(client() for _ in range(16)))
         return served, refused, most
 
-    # The machine may be so busy that Redis gets no turn for a while, which is not what this is about.
-    redis_counters.TIMEOUT = sqlite_counters.TIMEOUT = shared_counters.MAX_WAIT = 20.0
+    be_patient(setattr)
     results.put({name: asyncio.run(hammer(name)) for name in SCENARIOS})
 
 
@@ -261,9 +281,9 @@ def test_limits_are_exact_while_processes_hammer_them(kind: str, processes: int,
     workers = [_SPAWN.Process(target=_hammer, args=(store, results, start), daemon=True) for _ in range(processes)]
     for one in workers:
         one.start()
-    found = [results.get(timeout=60) for _ in workers]
+    found = [results.get(timeout=120) for _ in workers]
     for one in workers:
-        one.join(15)
+        one.join(60)
         assert one.exitcode == 0
     sums = {name: [sum(each) for each in zip(*(one[name] for one in found), strict=True)] for name in SCENARIOS}
     assert sums["requests"][0] == 300 and sums["requests"][1] > 100
@@ -290,7 +310,7 @@ def test_places_of_a_killed_process_come_back_and_those_of_a_busy_one_stay(url: 
     ready = _SPAWN.Event()
     process = _SPAWN.Process(target=_hold, args=(url, ready))
     process.start()
-    assert ready.wait(30)
+    assert ready.wait(60)
 
     async def test() -> None:
         with limiter(url, max_concurrent_requests=3, max_queue_seconds=0) as own:
@@ -300,7 +320,7 @@ def test_places_of_a_killed_process_come_back_and_those_of_a_busy_one_stay(url: 
             assert process.pid is not None
             os.kill(process.pid, signal.SIGKILL)
             process.join()
-            await seen_within(own, 0, LEASE + 2)
+            await seen_within(own, 0, LEASE + 30)
 
     run(test)
 
@@ -325,22 +345,20 @@ def test_without_redis_each_process_counts_its_share(
             for own in (one, other):
                 for _ in range(2):
                     assert await request(own, 10)
-            counters = one._counters._shared  # type: ignore[attr-defined]
+            shared = [own._counters._shared for own in (one, other)]  # type: ignore[attr-defined]
             while one._counters.workers < 2:  # type: ignore[attr-defined]
                 await asyncio.sleep(0.01)
             await seen(one.usage, [4, 40])
             server.kill()
-            slowest = 0.0
+            start = time.perf_counter()
             for _ in range(3):  # its share of 10 is 5, and 2 were sent before
-                start = time.perf_counter()
                 assert not await request(one, 10)
-                slowest = max(slowest, time.perf_counter() - start)
-            assert slowest < 1.5
+            assert time.perf_counter() - start < 15  # none waited as long as it may for one that answers
             error = await is_refused(one, 10)
             assert error is not None and error.limit == "requests_per_minute"
             assert [row["used"] for row in await one.usage()] == [5, 50]
             server.start()
-            while not counters.is_available:
+            while not all(counters.is_available for counters in shared):
                 await asyncio.sleep(0.01)
             await seen(one.usage, [3, 30])  # what was used before is lost with Redis, what was used without it is not
             assert await request(one, 10) and await request(other, 10)
@@ -355,6 +373,7 @@ def test_without_redis_each_process_counts_its_share(
 
 def test_a_redis_that_stalls_hangs_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shared_counters, "PROBE_INTERVAL", 0.2)
+    monkeypatch.setattr(redis_counters, "TIMEOUT", 1.0)
     server = RedisServer(tmp_path / "r")
 
     async def test() -> None:
@@ -363,11 +382,11 @@ def test_a_redis_that_stalls_hangs_nobody(tmp_path: Path, monkeypatch: pytest.Mo
             with server.stalled():
                 start = time.perf_counter()
                 assert not any(await asyncio.gather(*(request(one) for _ in range(50))))
-                assert time.perf_counter() - start < 5.0
+                assert time.perf_counter() - start < 15
                 await request(one)  # the second failure opens the circuit breaker
                 start = time.perf_counter()
                 assert not any(await asyncio.gather(*(request(one) for _ in range(50))))
-                assert time.perf_counter() - start < 0.4  # less than one of them would have waited
+                assert time.perf_counter() - start < 0.9  # less than one of them would have waited
             while not one._counters._shared.is_available:  # type: ignore[attr-defined]
                 await asyncio.sleep(0.05)
             assert await request(one)
@@ -426,7 +445,7 @@ def test_two_services_share_a_tenants_limits(tmp_path: Path) -> None:
         server.kill()
         start = time.perf_counter()
         assert one.http.get("/v1/stats", headers=heads).status_code in (200, 429)
-        assert time.perf_counter() - start < 3.0
+        assert time.perf_counter() - start < 15
         wait_for(lambda: one.metric("limit_fallbacks_total", tenant="red") + one.metric("limited_total") >= 2)
 
 

@@ -144,10 +144,10 @@ def test_a_dead_process_lease_ends(url: str, monkeypatch: pytest.MonkeyPatch) ->
         (key,) = {name.split(b"{v:")[1].split(b"}")[0] for name in redis.names() if b"cache" in name}
         redis.admin.execute_command("DEL", b"acr:1:-:{v:%s}" % key, b"acr:1:-:{v:%s}:was" % key)
         dead = RedisStore(url)
-        assert dead.lease(key.decode(), 0.6)
         start = time.monotonic()
+        assert dead.lease(key.decode(), 0.6)
         assert b.http.post("/v1/compress", json=compress_request(3)).json()["cached"] == "miss"
-        assert 0.3 < time.monotonic() - start < 5
+        assert 0.5 < time.monotonic() - start < 14  # after 15 s it would not wait any more
         dead.close()
 
 
@@ -242,7 +242,7 @@ def test_redis_gone_and_back_in_the_middle(server: RedisServer, stalled: bool) -
             assert all(one["cached"] == "miss" and STORE_UNAVAILABLE in one["warnings"] for one in new)
             start = time.monotonic()
             http.post("/v1/compress", json=compress_request(4)).raise_for_status()
-            assert time.monotonic() - start < 1  # nobody waits for what is known to be gone
+            assert time.monotonic() - start < 1.9  # nobody waits for what is known to be gone
             assert http.get("/readyz").json() == {"status": "degraded"}
             assert service.gate._tenants.health()[LOCAL_TENANT].state == "open"
             assert append(3) == 503

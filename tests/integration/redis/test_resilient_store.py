@@ -53,13 +53,15 @@ def test_stalled_and_back(server: RedisServer, other: RedisStore) -> None:
         start = time.monotonic()
         for i in range(3):
             store.put({f"new{i}": noise(i, 2000)})  # kept, after the time limit
-        assert 0.8 < time.monotonic() - start < 3
+        assert 0.8 < time.monotonic() - start < 30
         assert store.health().state == "open"
         start = time.monotonic()
         for i in range(3, 200):
             store.put({f"new{i}": noise(i, 2000)})
         for i in range(200):
             assert store.get(f"new{i}") == noise(i, 2000)
+        assert time.monotonic() - start < 20  # each of them at once
+        start = time.monotonic()
         assert store.get_many(["known", "new0"]) == {"known": b"1", "new0": noise(0, 2000)}
         for call in (lambda: store.get("elsewhere"), lambda: store.get_many(["known", "elsewhere"]), store.stats):
             with pytest.raises(StoreError, match=r"unavailable and is tried again .*did not answer"):
@@ -67,7 +69,7 @@ def test_stalled_and_back(server: RedisServer, other: RedisStore) -> None:
         for ask in JOURNAL:
             with pytest.raises(StoreError, match="is tried again"):
                 ask(store)
-        assert time.monotonic() - start < 0.5  # at once
+        assert time.monotonic() - start < 2  # not as long as these would wait for answers
         with pytest.raises(StoreError, match="other bytes"):
             store.put({"new0": b"other"})
         time.sleep(0.8)  # several probes
@@ -255,7 +257,7 @@ def test_many_threads_while_it_comes_and_goes(server: RedisServer, other: RedisS
         server.start()
         more()
         with server.stalled():
-            time.sleep(1.0)
+            wait_for(lambda: store.health().state == "open")
     more()
     end.set()
     for thread in threads:

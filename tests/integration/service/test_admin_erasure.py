@@ -40,7 +40,7 @@ class Writer:
 
     def stop(self) -> None:
         self._stop.set()
-        self._thread.join(30)
+        self._thread.join(60)
 
     def _run(self) -> None:
         with httpx.Client(base_url=self._url, headers=self._head, timeout=30) as http:
@@ -174,7 +174,7 @@ def test_a_proxied_session_is_deleted_in_all_workers(tmp_path: Path) -> None:
             for service in (one, other):
                 assert view(service).status_code == 404
             assert MARKER not in contents(tmp_path / "s.db")
-            wait_for(lambda: not other.gate._tenants.get("red").sessions.open_ids(), 1.0)
+            wait_for(lambda: not other.gate._tenants.get("red").sessions.open_ids())
             assert other.http.get("/v1/sessions", headers=head).json()["sessions"] == []
             for service in (other, one):  # its client goes on, with its whole history
                 assert service.http.post("/v1/chat/completions", json=body, headers=head).status_code == 200

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -224,13 +225,13 @@ def test_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         assert error_of(service.http.post("/v1/compress", content=chunks())) == "too_large"
         with socket.create_connection(("127.0.0.1", service.config.port)) as slow:
             slow.sendall(b"POST /v1/compress HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{")
-            slow.settimeout(10)
+            slow.settimeout(60)
             assert b" 408 " in slow.recv(1000)
-        monkeypatch.setattr(
-            service.gate._tenants.get("local").compressor, "compress", lambda *_: time.sleep(2), raising=True
-        )
+        may_end = threading.Event()
+        monkeypatch.setattr(service.gate._tenants.get("local").compressor, "compress", lambda *_: may_end.wait(60))
         small = {"messages": [{"role": "user", "content": "x"}], "budget": 50}
         assert error_of(service.http.post("/v1/compress", json=small)) == "timeout"
+        may_end.set()
 
 
 def test_a_tenant_waits_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,8 +240,8 @@ def test_a_tenant_waits_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
         inside, go = threading.Barrier(3), threading.Event()
 
         def slow(*_: Any) -> Any:
-            inside.wait(10)
-            go.wait(10)
+            inside.wait(60)
+            go.wait(60)
             raise ContextError("over")
 
         monkeypatch.setattr(service.gate._tenants.get("red").compressor, "compress", slow)
@@ -251,7 +252,7 @@ def test_a_tenant_waits_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
 
         with ThreadPoolExecutor(2) as pool:
             waiting = [pool.submit(ask, "red") for _ in range(2)]
-            inside.wait(10)
+            inside.wait(60)
             refused, other = ask("red"), ask("blue")
             go.set()
             assert {one.result().status_code for one in waiting} == {400}
@@ -558,12 +559,13 @@ def test_the_command_serves_and_ends_when_told(tmp_path: Path) -> None:
 
     running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=dict(os.environ))
     try:
-        for _ in range(200):
-            try:
-                if httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200:
-                    break
-            except httpx.HTTPError:
-                time.sleep(0.1)
+
+        def is_ready() -> bool:
+            with suppress(httpx.HTTPError):
+                return httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200
+            return False
+
+        wait_for(is_ready)
         body = {"messages": careful_history(), "budget": 1500}
         answer = httpx.post(f"http://127.0.0.1:{port}/k/{key}/v1/compress", json=body, timeout=30)
         assert answer.status_code == 200 and answer.json()["tokens_after"] <= 1500
@@ -582,10 +584,10 @@ def test_work_that_nobody_waits_for_takes_one_tenants_threads_only(monkeypatch: 
     """A thread cannot be ended: what was answered 504 counts until it is over."""
     monkeypatch.setattr(tenants, "MAX_THREADS_PER_TENANT", 2)
     keys, known = two_tenants()
-    with ScriptedServer([Reply("hello")]) as provider, Service(timeout=0.5, upstream=provider.url, **known) as service:
+    with ScriptedServer([Reply("hello")]) as provider, Service(timeout=1.0, upstream=provider.url, **known) as service:
         go = threading.Event()
         red = service.gate._tenants.get("red")
-        monkeypatch.setattr(red.compressor, "compress", lambda *_: go.wait(10))
+        monkeypatch.setattr(red.compressor, "compress", lambda *_: go.wait(60))
         body: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "x"}], "budget": 50}
         service.gate._tenants.get("blue").compressor.compress(body["messages"], 50)  # what a process loads once
 
@@ -625,23 +627,23 @@ def test_a_hundred_thousand_mistakes_hold_nobody_up(service: Service) -> None:
         ("/v1/tools", {"tools": [1] * 100_000}),
         ("/v1/compress", {"messages": [], "pinned": ["x"] * 100_000}),
     ):
-        start = time.perf_counter()
+        start = time.process_time()
         assert error_of(service.http.post(path, json=body)) == "invalid_request"
-        assert time.perf_counter() - start < 1.5  # it was five seconds, of everybody's
+        assert time.process_time() - start < 1  # about 20 ms; it was five seconds, of everybody's
 
 
 def test_a_connection_that_says_nothing_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_protocol, "HEADER_TIMEOUT", 0.2)
+    monkeypatch.setattr(http_protocol, "HEADER_TIMEOUT", 0.5)
     whole = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n"
     with Service() as service:
         for said in (b"", whole[:9]):
-            with socket.create_connection(("127.0.0.1", service.config.port), 5) as slow:
+            with socket.create_connection(("127.0.0.1", service.config.port), 60) as slow:
                 slow.sendall(said)
                 assert slow.recv(1000) == b""
-        with socket.create_connection(("127.0.0.1", service.config.port), 5) as kept:
+        with socket.create_connection(("127.0.0.1", service.config.port), 60) as kept:
             for _ in range(2):
                 kept.sendall(whole)
-                time.sleep(0.3)  # between two requests there is time
+                time.sleep(0.6)  # between two requests there is time
                 assert b" 200 " in kept.recv(1000)
             kept.sendall(whole[:9])
             while kept.recv(1000):

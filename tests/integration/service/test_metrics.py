@@ -162,8 +162,13 @@ def test_waits_are_counted_for_threads_and_for_the_scorer() -> None:
         assert 'compressor_sessions_open{tenant="local"} 1.0' in service.http.get("/metrics").text
     told: list[tuple[str, float]] = []
 
+    begun = threading.Event()
+
     def slow(items: Sequence[int]) -> list[int]:
-        time.sleep(0.05)
+        if not begun.is_set():
+            begun.set()
+            wait_for(lambda: lane.stats().waiting_items)
+            time.sleep(0.05)
         return list(items)
 
     lane: BatchScheduler[int, int] = BatchScheduler(slow, lambda _: 1, "test-waits", BatchLimits())
@@ -175,10 +180,10 @@ def test_waits_are_counted_for_threads_and_for_the_scorer() -> None:
     threads = [threading.Thread(target=ask) for _ in range(2)]
     for thread in threads:
         thread.start()
-        time.sleep(0.01)
+        assert begun.wait(60)
     for thread in threads:
         thread.join()
-    assert {queue for queue, _ in told} == {"scorer"} and 0.02 < max(seconds for _, seconds in told) < 1
+    assert {queue for queue, _ in told} == {"scorer"} and 0.05 <= max(seconds for _, seconds in told) < 30
 
 
 WORKER = """

@@ -54,7 +54,7 @@ def test_an_append_counts_as_time() -> None:
         taken = time.perf_counter() - start
         assert service.http.post("/v1/sessions/a/view", json={}).status_code == 200
         append = service.metric("compression_seconds_sum", kind="append")
-        assert 0.5 * taken < append <= taken
+        assert 0.2 * taken < append <= taken
         assert service.metric("compression_seconds_count", kind="append") == 1
         assert service.metric("compression_seconds_count", kind="session") == 1
         assert service.metric("compressions_total") == 1  # an append compresses no context
@@ -213,7 +213,7 @@ def test_the_first_token_is_timed(kind: str) -> None:
         assert 0 < own < first - 0.29
         wait_for(lambda: len([line for line in seen() if line["event"] == "request"]) == 2)
         line = wait_for(lambda: [line for line in seen() if line["event"] == "request"])[-1]
-        assert 300 < line["ttft_ms"] < line["ms"] and 0 < line["own_ms"] < line["ttft_ms"]
+        assert 300 < line["ttft_ms"] <= line["ms"] and 0 < line["own_ms"] < line["ttft_ms"]
         # Answers in one piece have no first token.
         server.script.append(Reply("Bye."))
         one.say("Thanks.")

@@ -66,11 +66,11 @@ def test_an_upload_has_a_limit_of_its_own(has_length: bool) -> None:
 
 def test_a_slow_upload_ends() -> None:
     with RecordingUpstream() as upstream, Service(upstream=upstream.url, timeout=0.3) as service:
-        with socket.create_connection(("127.0.0.1", service.config.port), 10) as line:
+        with socket.create_connection(("127.0.0.1", service.config.port), 60) as line:
             line.sendall(b"POST /v1/files HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000000\r\n\r\n")
             got = b"".join(iter(lambda: line.recv(4096), b""))  # it closes the connection
         assert got.startswith(b"HTTP/1.1 408") and b"too slowly" in got
-        with socket.create_connection(("127.0.0.1", service.config.port), 10) as line:
+        with socket.create_connection(("127.0.0.1", service.config.port), 60) as line:
             line.sendall(
                 b"POST /v1/files HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000000\r\n\r\n" + b"x" * 400_000
             )
@@ -81,7 +81,7 @@ def test_a_slow_upload_ends() -> None:
 
 def test_a_client_that_goes_takes_its_upload_along() -> None:
     with RecordingUpstream() as upstream, Service(upstream=upstream.url) as service:
-        with socket.create_connection(("127.0.0.1", service.config.port), 10) as line:
+        with socket.create_connection(("127.0.0.1", service.config.port), 60) as line:
             line.sendall(
                 b"POST /v1/files HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9000000\r\n\r\n" + b"x" * MEGABYTE
             )

@@ -15,10 +15,9 @@ import sqlite3
 import string
 import subprocess
 import sys
-import time
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ import httpx
 import pytest
 
 from support.client_tools import LOG
+from support.cpu_time import cpu_time_below
 from support.paths import ROOT, TESTS
 
 pytest.importorskip("fastapi")
@@ -190,15 +190,13 @@ def test_headers_that_say_two_things(tenants: Any) -> None:
     key = heads["red"]["x-compressor-key"]
 
     def raw(*lines: str, body: str = "") -> bytes:
-        with socket.create_connection(("127.0.0.1", service.config.port), timeout=5) as sock:
+        with socket.create_connection(("127.0.0.1", service.config.port), timeout=60) as sock:
             sock.sendall(("\r\n".join(lines) + "\r\n\r\n" + body).encode("latin-1"))
-            sock.settimeout(1.0)
             got = b""
-            try:
+            with suppress(TimeoutError):
                 while chunk := sock.recv(65_536):
                     got += chunk
-            except TimeoutError:
-                pass
+                    sock.settimeout(0.5)  # it may stay open
             return got
 
     post = ("POST /v1/compress HTTP/1.1", "Host: a", f"X-Compressor-Key: {key}", "Content-Type: application/json")
@@ -460,12 +458,10 @@ IMAGES: dict[str, Callable[[], str]] = {
 
 
 @pytest.mark.parametrize("kind", IMAGES)
-@pytest.mark.usefixtures("no_garbage_collection")
 def test_an_image_is_never_unpacked(kind: str) -> None:
     image = IMAGES[kind]()
-    start = time.process_time()
-    width, height = image_size(image)
-    assert time.process_time() - start < 0.5
+    with cpu_time_below(1):
+        width, height = image_size(image)
     assert 0 <= width < 2**32 and 0 <= height < 2**32
 
 

@@ -52,7 +52,7 @@ def test_what_takes_too_long_is_cut(tmp_path: Path) -> None:
         service.process.terminate()
         with pytest.raises(httpx.HTTPError):  # it does not end as if it were whole
             list(lines)
-        assert service.ends() == 0 and 0.9 < time.monotonic() - start < 5
+        assert service.ends() == 0 and 0.9 < time.monotonic() - start < 10
 
 
 @pytest.mark.slow
@@ -67,14 +67,14 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path, workers: str) -> None:
         wait_for(lambda: "draining" in service.events())
         start = time.monotonic()
         service.process.send_signal(signal.SIGINT)
-        assert service.ends() == 128 + signal.SIGINT and time.monotonic() - start < 3
+        assert service.ends() == 128 + signal.SIGINT and time.monotonic() - start < 9
         assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
         lines.close()  # type: ignore[attr-defined]
 
 
 @pytest.mark.slow
 def test_a_balancer_is_told_before_the_door_closes(tmp_path: Path) -> None:
-    with Running(tmp_path, "--store", "memory", COMPRESSOR_SHUTDOWN_DELAY="2") as service:
+    with Running(tmp_path, "--store", "memory", COMPRESSOR_SHUTDOWN_DELAY="5") as service:
         service.process.terminate()
         wait_for(lambda: service.asks("/readyz") == 503)
         assert service.asks("/healthz") == 200 and service.compresses() <= 2000
@@ -94,13 +94,13 @@ def test_a_killed_worker_is_replaced(tmp_path: Path) -> None:
         first, second = service.workers()
         with ThreadPoolExecutor(8) as pool:
             streams = [pool.submit(lambda: list(service.streams())) for _ in range(8)]
-            time.sleep(1.5)
+            wait_for(lambda: upstream.started == 8)
             os.kill(first, signal.SIGKILL)
             ended = [stream.exception() is None and len(stream.result()) == LINES + 1 for stream in streams]
         assert 1 <= sum(ended) < 8  # each worker had some of them
         wait_for(lambda: len(service.workers()) == 2)
         assert second in service.workers() and first not in service.workers()
-        wait_for(lambda: service.events().count("Application startup complete.") == 3, 30)
+        wait_for(lambda: service.events().count("Application startup complete.") == 3)
         for _ in range(10):
             assert service.compresses() <= 2000
         assert any("killed by SIGKILL" in event for event in service.events())
@@ -121,7 +121,7 @@ def test_workers_end_with_their_supervisor(tmp_path: Path) -> None:
 def test_workers_that_cannot_start_end_it_all(tmp_path: Path) -> None:
     flags = ("--workers", "2", "--store", str(tmp_path / "s.db"), "--scorer", "pruner:/no/such/model")
     with Running(tmp_path, *flags, ready=False) as service:
-        assert service.ends(60) == 1
+        assert service.ends() == 1
         assert "error: the service could not start" in service.said.read_text().splitlines()[-1]
 
 
@@ -261,7 +261,7 @@ def test_every_address_of_a_name(tmp_path: Path) -> None:
     try:
         ports = {one.getsockname()[1] for one in sockets}
         assert len(ports) == 1
-        http.client.HTTPConnection("127.0.0.1", ports.pop(), timeout=5).connect()
+        http.client.HTTPConnection("127.0.0.1", ports.pop(), timeout=60).connect()
     finally:
         for one in sockets:
             one.close()

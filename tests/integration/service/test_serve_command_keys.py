@@ -19,7 +19,7 @@ import pytest
 from support.redis_tools import free_port, shared_server
 from support.waiting import wait_for
 
-GRACE = 1.0  # seconds in which all workers follow a change
+GRACE = 2.0  # seconds in which all workers follow a change, also on a busy machine
 CLI = [sys.executable, "-m", "compressor.cli"]
 
 
@@ -44,7 +44,7 @@ def serving(env: dict[str, str], log: Path, workers: int = 2) -> Iterator[str]:
     finally:
         process.terminate()
         try:
-            process.wait(20)
+            process.wait(60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -63,7 +63,7 @@ class Client(threading.Thread):
     def run(self) -> None:
         while not self.ended.is_set():
             key, sent = self.key, time.time()
-            answer = httpx.get(f"{self._url}/v1/sessions", headers={"x-compressor-key": key}, timeout=20)
+            answer = httpx.get(f"{self._url}/v1/sessions", headers={"x-compressor-key": key}, timeout=60)
             self.answers.append((sent, time.time(), key, answer.status_code))
 
 
@@ -78,7 +78,7 @@ def test_rotation_under_load(tmp_path: Path, kind: str) -> None:
     made = subprocess.run(command, env={**os.environ, **env}, capture_output=True, text=True, check=True)
     ops = json.loads(made.stdout)["key"]
     with serving(env, tmp_path / "log") as url:
-        admin = httpx.Client(base_url=f"{url}/admin/v1", headers={"x-compressor-key": ops}, timeout=20)
+        admin = httpx.Client(base_url=f"{url}/admin/v1", headers={"x-compressor-key": ops}, timeout=60)
 
         def send(method: str, path: str, body: Any) -> Any:
             answer = admin.request(method, path, json=body)
@@ -94,9 +94,9 @@ def test_rotation_under_load(tmp_path: Path, kind: str) -> None:
         ends: dict[str, float] = {}  # until when a key must be accepted
         refused: dict[str, float] = {}  # from when on it must not be
         for number in range(4):
-            new = send("POST", f"/keys/{current['id']}/rotate", {"overlap": 3})
+            new = send("POST", f"/keys/{current['id']}/rotate", {"overlap": 4})
             now = time.time()
-            ends[current["key"]], refused[current["key"]] = now + 1, now + 3 + GRACE
+            ends[current["key"]], refused[current["key"]] = now + GRACE, now + 4 + GRACE
             time.sleep(GRACE)  # so that every worker knows the new key
             for client in clients[: 2 + number % 2]:  # one goes on with its old key for a while
                 client.key = new["key"]
@@ -109,7 +109,7 @@ def test_rotation_under_load(tmp_path: Path, kind: str) -> None:
         time.sleep(2 * GRACE)
         for client in clients:
             client.ended.set()
-            client.join(30)
+            client.join(60)
         answers = [one for client in clients for one in client.answers]
         assert {status for *_, status in answers} == {200, 401} and len(answers) > 50
         early = [one for one in answers if one[3] == 401 and one[1] < ends[one[2]]]

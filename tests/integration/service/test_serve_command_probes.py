@@ -31,7 +31,7 @@ def test_probes_need_no_key(tmp_path: Path, workers: int, monkeypatch: pytest.Mo
     probes = free_port()
     flags = ("--workers", str(workers), "--store", str(tmp_path / "s.db"), "--keys", str(tmp_path / "keys"))
     env = {"COMPRESSOR_PROBE_PORT": str(probes), "COMPRESSOR_SHUTDOWN_DELAY": "1"}
-    with Slow(0.3) as upstream, Running(tmp_path, "--upstream", upstream.url, *flags, env=env) as service:
+    with Slow(0.6) as upstream, Running(tmp_path, "--upstream", upstream.url, *flags, env=env) as service:
         wait_for(lambda: service.events().count("Application startup complete.") == workers, 60)
         assert {ask(probes, path) for path in ("/healthz", "/readyz") for _ in range(6)} == {200}
         assert ask(probes, "/healthz", "HEAD") == 200 and ask(probes, "/healthz?x=1") == 200
@@ -45,10 +45,10 @@ def test_probes_need_no_key(tmp_path: Path, workers: int, monkeypatch: pytest.Mo
         lines = service.streams({"x-compressor-key": key})
         next(lines)
         service.process.terminate()
-        wait_for(lambda: ask(probes, "/readyz") == 503, 2)
+        wait_for(lambda: ask(probes, "/readyz") == 503)
         assert run_main(monkeypatch, "healthcheck") == 1
         assert run_main(monkeypatch, "healthcheck", "--live") == 0
-        wait_for(lambda: not service.connects(), 4)
+        wait_for(lambda: not service.connects())
         assert ask(probes, "/healthz") == 200 and ask(probes, "/readyz") == 503  # until the end
         assert [*lines][-1] == "data: [DONE]" and service.ends() == 0
     assert ask(probes, "/healthz") == 0
@@ -119,7 +119,7 @@ def test_a_signal_while_it_starts_does_not_end_it(tmp_path: Path) -> None:
     """SIGHUP, to all processes at any time: it once ended the service."""
     flags = ("--workers", "2", "--store", str(tmp_path / "s.db"))
     with Running(tmp_path, *flags, ready=False) as service:
-        wait_for(lambda: "listening" in service.said.read_text(), 30)
+        wait_for(lambda: "listening" in service.said.read_text())
         for _ in range(40):
             for pid in (service.process.pid, *service.workers()):
                 os.kill(pid, signal.SIGHUP)
@@ -143,4 +143,4 @@ def test_a_closed_terminal_ends_it(tmp_path: Path) -> None:
     wait_for(lambda: ask(port, "/readyz") == 200)
     assert os.waitpid(pid, os.WNOHANG) == (0, 0)
     os.close(terminal)
-    wait_for(lambda: os.waitpid(pid, os.WNOHANG)[0] == pid, 20)
+    wait_for(lambda: os.waitpid(pid, os.WNOHANG)[0] == pid)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import time
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,7 @@ from compressor.scoring.base import Scores
 from compressor.storage.memory import MemoryStore
 from compressor.text.layout_cache import cached_layout
 from compressor.tokens import get_counter
+from support.cpu_time import cpu_time_below
 
 
 def lookup_conversation(output: str, question: str = "What is the price of order A-1234?") -> list[dict[str, Any]]:
@@ -305,13 +305,12 @@ NASTY = {
 @pytest.mark.parametrize("name", NASTY)
 def test_nasty_texts_in_bounded_time(c: Compressor, name: str) -> None:
     text = NASTY[name]
-    start = time.perf_counter()
-    r = c.compress(lookup_conversation(text), 400)
+    with cpu_time_below(20):
+        r = c.compress(lookup_conversation(text), 400)
     assert r.tokens_after <= 400
     refs = find_refs(r.messages[3]["content"])
     if name != "marks" and r.dropped:
         assert c.expand(refs[-1]) == text
-    assert time.perf_counter() - start < 20, "generous: these machines are slow and shared"
 
 
 def test_what_a_text_was_before_does_not_matter(c: Compressor) -> None:
@@ -338,10 +337,9 @@ def test_ten_thousand_messages(c: Compressor) -> None:
         {"role": "user" if i % 2 == 0 else "assistant", "content": f"message {i}: value {i * 37}"}
         for i in range(10_001)
     ]
-    start = time.perf_counter()
-    r = c.compress(messages, 3000)
+    with cpu_time_below(30):
+        r = c.compress(messages, 3000)
     assert r.tokens_after <= 3000 and r.messages[0] is messages[0] and r.messages[-1] is messages[-1]
-    assert time.perf_counter() - start < 30
 
 
 def test_cyclic_input_is_an_error_not_a_hang(c: Compressor) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -37,6 +36,7 @@ from support.gguf_tools import TINY
 from support.property_tests import HealthCheck, given, settings, st
 from support.store_tools import Clock
 from support.strategies import anthropic_contexts, langchain_contexts, openai_chat_contexts, responses_contexts
+from support.waiting import wait_for
 
 Message = dict[str, Any]
 SLOW = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
@@ -65,17 +65,32 @@ def same(a: Any, b: Any) -> bool:
 
 
 class Counted:
-    """A scorer that counts its calls, and takes its time."""
+    """A scorer that counts its calls, and waits in each until this many compressors' calls have come in."""
 
     name = identity = "counted"
 
-    def __init__(self, seconds: float = 0.0) -> None:
-        self.calls, self.seconds = 0, seconds
+    def __init__(self, waits_for: int = 0) -> None:
+        self.calls, self.came, self.waits_for = 0, 0, waits_for
         self.fails: Exception | None = None
+        self._lock = threading.Lock()
+
+    def watch(self, compressor: Compressor) -> Compressor:
+        """Counts the calls of a compressor that come in, before one of them computes what all wait for."""
+        assert compressor.cache is not None
+        begin = compressor.cache._flights.begin
+
+        def begun(key: str) -> Any:
+            flight = begin(key)
+            with self._lock:
+                self.came += 1
+            return flight
+
+        compressor.cache._flights.begin = begun  # type: ignore[method-assign]
+        return compressor
 
     def score(self, query: Query, units: UnitBatch) -> Scores:
         self.calls += 1
-        time.sleep(self.seconds)
+        wait_for(lambda: self.came >= self.waits_for)
         if self.fails:
             raise self.fails
         return np.arange(len(units), 0, -1).astype(np.float32)
@@ -327,7 +342,7 @@ def at_once(n: int, ask: Callable[[int], Any]) -> list[Any]:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     assert not any(thread.is_alive() for thread in threads)
     return out
 
@@ -349,8 +364,8 @@ def test_a_hit_knows_the_sizes_of_tools_without_computing_again() -> None:
 
 
 def test_requests_at_once_cost_one_computation() -> None:
-    scorer = Counted(0.2)
-    c = Compressor(scorer, "memory", cache=True)
+    scorer = Counted(16)
+    c = scorer.watch(Compressor(scorer, "memory", cache=True))
     asked = [context() for _ in range(16)]
     found = at_once(16, lambda i: c.compress(asked[i], 900))
     assert scorer.calls == 1
@@ -362,9 +377,9 @@ def test_requests_at_once_cost_one_computation() -> None:
 
 @pytest.mark.moderate
 def test_an_error_is_everybodys_who_waited_and_nobodys_afterwards() -> None:
-    scorer = Counted(0.2)
+    scorer = Counted(8)
     scorer.fails = ValueError("a bug")
-    c = Compressor(scorer, "memory", cache=True)
+    c = scorer.watch(Compressor(scorer, "memory", cache=True))
     found = at_once(8, lambda i: c.compress(context(), 900))
     assert scorer.calls == 1 and all(isinstance(error, ValueError) for error in found)
     scorer.fails = None
@@ -414,13 +429,14 @@ class Leased(MemoryStore):
 
 @pytest.fixture
 def workers() -> Iterator[tuple[Leased, Counted, list[Compressor]]]:
-    store, scorer = Leased(), Counted(0.2)
-    yield store, scorer, [Compressor(scorer, store, cache=True) for _ in range(4)]
+    store, scorer = Leased(), Counted()
+    yield store, scorer, [scorer.watch(Compressor(scorer, store, cache=True)) for _ in range(4)]
 
 
 @pytest.mark.moderate
 def test_processes_wait_for_each_other(workers: tuple[Leased, Counted, list[Compressor]]) -> None:
     store, scorer, compressors = workers
+    scorer.waits_for = 16
     found = at_once(16, lambda i: compressors[i % 4].compress(context(), 900))
     assert scorer.calls == 1 and sorted(r.cached for r in found) == ["coalesced"] * 15 + ["miss"]
     assert not store.held
@@ -429,6 +445,7 @@ def test_processes_wait_for_each_other(workers: tuple[Leased, Counted, list[Comp
 @pytest.mark.moderate
 def test_the_next_process_takes_over_from_one_that_failed(workers: tuple[Leased, Counted, list[Compressor]]) -> None:
     store, scorer, compressors = workers
+    scorer.waits_for = 4
     scorer.fails = ValueError("a bug")
     found = at_once(4, lambda i: compressors[i].compress(context(), 900))
     assert scorer.calls == 4 and all(isinstance(error, ValueError) for error in found) and not store.held

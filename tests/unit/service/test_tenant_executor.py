@@ -22,7 +22,7 @@ def run(work: Any) -> Any:
 def test_work_in_time_is_taken_and_returned() -> None:
     async def go() -> tuple[str, bool]:
         delivery = Delivery(5.0)
-        made = await TenantExecutor(4, 5.0).run(lambda: "done" if delivery.take() else "late", delivery=delivery)
+        made = await TenantExecutor(4, 60.0).run(lambda: "done" if delivery.take() else "late", delivery=delivery)
         return made, delivery.expire()
 
     assert run(go()) == ("done", False)
@@ -30,10 +30,10 @@ def test_work_in_time_is_taken_and_returned() -> None:
 
 def test_late_work_learns_that_nobody_waits() -> None:
     async def go() -> tuple[str, list[bool], int]:
-        executor, delivery, free, seen = TenantExecutor(4, 5.0), make_delivery(0.05), threading.Event(), []
+        executor, delivery, free, seen = TenantExecutor(4, 60.0), make_delivery(0.05), threading.Event(), []
 
         def work() -> None:
-            free.wait(5)
+            free.wait(60)
             seen.append(delivery.take())
 
         with pytest.raises(HttpError) as error:
@@ -49,11 +49,11 @@ def test_late_work_learns_that_nobody_waits() -> None:
 
 def test_a_client_that_goes_leaves_work_that_knows_it() -> None:
     async def go() -> tuple[bool, bool]:
-        executor, delivery, begun, free = TenantExecutor(4, 5.0), Delivery(), threading.Event(), threading.Event()
+        executor, delivery, begun, free = TenantExecutor(4, 60.0), Delivery(), threading.Event(), threading.Event()
 
         def work() -> None:
             begun.set()
-            free.wait(5)
+            free.wait(60)
 
         task = asyncio.ensure_future(executor.run(work, delivery=delivery))
         while not begun.is_set():
@@ -70,7 +70,7 @@ def test_the_executors_own_timeout_has_its_own_error() -> None:
     async def go() -> str:
         free = threading.Event()
         with pytest.raises(HttpError) as error:
-            await TenantExecutor(4, 0.05).run(free.wait, 5, delivery=make_delivery(9.0))
+            await TenantExecutor(4, 0.05).run(free.wait, 60, delivery=make_delivery(60.0))
         free.set()
         return error.value.kind
 
@@ -79,16 +79,16 @@ def test_the_executors_own_timeout_has_its_own_error() -> None:
 
 def test_only_one_body_that_is_too_large_is_worked_on_in_the_background() -> None:
     async def go() -> list[Any]:
-        rate, executor, free, done = WorkRate(True, 1_000.0), TenantExecutor(4, 5.0), threading.Event(), []
+        rate, executor, free, done = WorkRate(True, 1_000.0), TenantExecutor(4, 60.0), threading.Event(), []
 
         def work(delivery: Delivery) -> None:
             with working_in_background(delivery):
                 check_size(rate, 100_000, delivery)
-                free.wait(5)
+                free.wait(60)
                 done.append(delivery.take())
 
         async def ask() -> str:
-            delivery = make_delivery(1.0)
+            delivery = make_delivery(20.0)
             with pytest.raises(HttpError) as error:
                 await executor.run(work, delivery, delivery=delivery)
             return error.value.kind
@@ -115,7 +115,7 @@ def test_a_rate_follows_what_was_measured_and_what_is_under_way() -> None:
     with rate.measure(10**6):
         time.sleep(0.05)
     seconds = rate.estimate(10**6)
-    assert seconds is not None and 0.04 < seconds < 1
+    assert seconds is not None and 0.04 < seconds < 10
     shared = WorkRate(True, 10**6)
     with shared.measure(10**6):
         assert shared.estimate(10**6) == 2.0

@@ -49,7 +49,7 @@ def order_of(calls: list[tuple[str, int, str, float]], leaves: int = -1) -> list
 
 
 def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    asyncio.run(asyncio.wait_for(main(), 10))
+    asyncio.run(asyncio.wait_for(main(), 60))
 
 
 def test_small_calls_overtake_large_ones() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -12,6 +11,7 @@ from compressor.context.formats import detect_format
 from compressor.context.model import Turn
 from compressor.sessions.acknowledgements import is_acknowledgement, is_notice
 from compressor.sessions.user_words import UserWords, is_instruction, own_words
+from support.cpu_time import cpu_time_below
 
 
 def turns_of(*texts: str) -> list[Turn]:
@@ -218,8 +218,7 @@ def test_the_choice_is_the_same_in_every_process() -> None:
     ids=range(9),
 )
 def test_hostile_texts_take_linear_time(text: str) -> None:
-    start = time.perf_counter()
-    is_notice(text), is_acknowledgement(text), is_instruction(text)
-    UserWords.choose(turns_of(text, "Go."), (), count, 100, 50)
-    UserWords.choose(turns_of("Start it. " * 9_000, text, "Go to app.py. " * 70_000, "Go."), (), count, 100, 50)
-    assert time.perf_counter() - start < 5
+    with cpu_time_below(10):
+        is_notice(text), is_acknowledgement(text), is_instruction(text)
+        UserWords.choose(turns_of(text, "Go."), (), count, 100, 50)
+        UserWords.choose(turns_of("Start it. " * 9_000, text, "Go to app.py. " * 70_000, "Go."), (), count, 100, 50)

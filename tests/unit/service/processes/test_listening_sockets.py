@@ -22,7 +22,7 @@ def test_new_connections_are_refused_and_those_that_wait_are_served(host: str) -
     start = time.monotonic()
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port), 5)
-    assert time.monotonic() - start < 0.5
+    assert time.monotonic() - start < 0.9  # at the first attempt: a second one comes after a second
     accepted = [taken for one in sockets for taken in accept_waiting(one)]
     for one in sockets:
         one.close()

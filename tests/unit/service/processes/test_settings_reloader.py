@@ -107,9 +107,9 @@ def test_a_change_is_seen_soon_and_a_request_too(tmp_path: Path) -> None:
     one = Reloading(tmp_path, budget=1000)
     one.reloader.start()
     one.write(budget=2000)
-    wait_for(lambda: [done.settings.budget for done in one.applied] == [2000], 3)
+    wait_for(lambda: [done.settings.budget for done in one.applied] == [2000])
     one.reloader.request()
-    wait_for(lambda: len(one.applied) == 2, 3)
+    wait_for(lambda: len(one.applied) == 2)
     one.reloader.stop()
 
 

@@ -14,7 +14,9 @@ from compressor.context.refs import compute_ref, find_refs
 from compressor.errors import BudgetError, CompressorError
 from compressor.sessions.summaries import Passage, Summary, SummaryLine, summarizer
 from compressor.tokens import get_counter
+from support.cpu_time import cpu_time_below
 from support.property_tests import given, settings, st
+from support.waiting import wait_for
 
 COUNTER = get_counter("gpt-4o")
 
@@ -153,10 +155,9 @@ def test_an_answer_made_to_take_long_does_not() -> None:
         "**" * 9_000,
         '"' * 19_000,
     ]
-    start = time.monotonic()
-    for answer in nasty:
-        assert summarized(answer) and summarized(f"GOAL:\n{answer}")
-    assert time.monotonic() - start < 10
+    with cpu_time_below(10):
+        for answer in nasty:
+            assert summarized(answer) and summarized(f"GOAL:\n{answer}")
 
 
 def test_a_long_thought_does_not_cut_the_notes_off() -> None:
@@ -186,7 +187,7 @@ def test_a_timeout_is_one_and_the_calls_left_behind_are_few() -> None:
 
     def stall(prompt: str) -> str:
         running.release()
-        release.wait(20)
+        release.wait(60)
         return ANSWER
 
     slow = summarizer(stall, timeout=0.15)
@@ -194,18 +195,13 @@ def test_a_timeout_is_one_and_the_calls_left_behind_are_few() -> None:
         for _ in range(7):
             start = time.monotonic()
             summary = slow.update(None, HISTORY, 600, COUNTER)
-            assert time.monotonic() - start < 1.5
+            assert time.monotonic() - start < 30
             assert not summary.written and summary
-        begun = 0
-        while running.acquire(blocking=False):
-            begun += 1
-        assert begun == 4
+        assert all(running.acquire(timeout=30) for _ in range(4))
+        assert not running.acquire(blocking=False)  # there is no fifth
     finally:
         release.set()
-    end = time.monotonic() + 5
-    while time.monotonic() < end and not (again := slow.update(None, HISTORY, 600, COUNTER)).written:
-        time.sleep(0.05)
-    assert again.written
+    wait_for(lambda: slow.update(None, HISTORY, 600, COUNTER).written)
 
 
 def test_extraction_says_what_was_said() -> None:
@@ -351,9 +347,8 @@ def test_a_huge_history_is_extracted_quickly_and_a_string_without_spaces_too() -
         passage(rows, "tool_result", "list"),
         passage("x" * 50_000, "tool_result", "blob"),
     ]
-    start = time.monotonic()
-    summary = summarizer(None).update(None, new, 200, COUNTER)
-    assert time.monotonic() - start < 10
+    with cpu_time_below(10):
+        summary = summarizer(None).update(None, new, 200, COUNTER)
     assert COUNTER.count(summary.text(200, COUNTER)) <= 200 and any("ID2" in t for t in texts(summary))
     alone = summarizer(None).update(None, new[2:], 200, COUNTER)
     assert alone.text(200, COUNTER)
