@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.images_legible import find_pixels, is_same_page
+from benchmarks.images_legible import find_pixels, has_pixels, is_same_page
 from benchmarks.images_messages import call_id
 from benchmarks.images_run import BrowsingRun
 from benchmarks.images_sent import Pixels, Sent, SentPicture, decode, read_expanded, words_of
@@ -28,6 +28,7 @@ _SAME_CELL = 14.0  # largest mean difference of grey levels of an 8 x 8 place of
 _SAME_SHIFTED_CELL = 42.0  # the same if one of them may be shifted by a part of a pixel
 _PAGE_WORDS = 0.9  # fraction of a page's words that a text must have to stand for its picture
 _MIN_PART = 0.35  # fraction of a frame's area that a part of it must have to stand for it
+_PATCH = 8  # pixels of the side of a place
 _MIN_SHRINK = 0.2  # of a smaller copy
 _PICTURE = r"(?:image|picture|frame|screenshot)"
 _SAMENESS = re.compile(
@@ -117,28 +118,37 @@ def _shows(data: bytes, other: bytes) -> bool:
     is_large = sent.shape[0] * sent.shape[1] >= _MIN_PART * frame.shape[0] * frame.shape[1]
     if is_large and find_pixels(sent.tobytes(), sent.shape[:2], data) is not None:
         return True
-    inner, content = _without_margins(frame), _without_margins(sent)
-    shrink = max(content.shape) / max(inner.shape)  # the longer side has the smaller error
-    fits = all(abs(content.shape[i] - inner.shape[i] * shrink) < 3 for i in (0, 1))
-    return fits and shrink > _MIN_SHRINK and _is_copy(inner, content, 2)
+    inner, content = _content_box(frame), _content_box(sent)
+    scales = [(content[i + 2] - content[i]) / max(1, inner[i + 2] - inner[i]) for i in (0, 1)]
+    shrink = max(scales)
+    fits = all(abs(scale - shrink) * (inner[i + 2] - inner[i]) < 3 for i, scale in enumerate(scales))
+    if not fits or not _MIN_SHRINK < shrink < 1.02:
+        return False
+    left, top = (max(0.0, inner[i] - content[i] / shrink) for i in (0, 1))
+    right, bottom = (
+        min(frame.shape[1], left + sent.shape[1] / shrink),
+        min(frame.shape[0], top + sent.shape[0] / shrink),
+    )
+    return _is_copy(frame, sent, 2, (left, top, right, bottom))
 
 
-def _without_margins(pixels: Pixels) -> Pixels:
-    """Returns a picture without the rows and columns at its borders that have one colour, its corner's."""
+def _content_box(pixels: Pixels) -> tuple[int, int, int, int]:
+    """Returns the part of a picture within the rows and columns that have one colour, its corner's."""
     inked = changed_pixels(pixels, np.broadcast_to(pixels[-1, -1], pixels.shape))
     rows, columns = np.flatnonzero(inked.any(axis=1)), np.flatnonzero(inked.any(axis=0))
     if not rows.size:
-        return pixels
-    return pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        return 0, 0, pixels.shape[1], pixels.shape[0]
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
-def _is_copy(frame: Pixels, sent: Pixels, blur: int = 0) -> bool:
+def _is_copy(frame: Pixels, sent: Pixels, blur: int = 0, box: tuple[float, float, float, float] | None = None) -> bool:
     """Compares after scaling: near frames differ in a small place, so the largest difference of a place counts.
 
     Args:
         frame: The frame, or its part.
         sent: What may be a smaller copy.
         blur: Pixels by which the two may be shifted against each other.
+        box: Left, top, right and bottom of the part of the frame that it may be a copy of; None for all of it.
     """
     from PIL import Image, ImageFilter
 
@@ -146,7 +156,7 @@ def _is_copy(frame: Pixels, sent: Pixels, blur: int = 0) -> bool:
     if min(height, width) < 8:
         return False
     blurred = ImageFilter.BoxBlur(blur)
-    scaled = Image.fromarray(frame).convert("L").resize((width, height), Image.Resampling.LANCZOS).filter(blurred)
+    scaled = Image.fromarray(frame).convert("L").resize((width, height), Image.Resampling.LANCZOS, box).filter(blurred)
     grey = np.asarray(Image.fromarray(sent).convert("L").filter(blurred), np.int16)
     difference = np.abs(np.asarray(scaled, np.int16) - grey)
     cell = difference[: height // 8 * 8, : width // 8 * 8].reshape(height // 8, 8, width // 8, 8).mean(axis=(1, 3))
@@ -186,7 +196,13 @@ def _covers(old: Pixels, data: bytes, parts: Sequence[SentPicture]) -> bool:
         at = find_pixels(pixels.tobytes(), pixels.shape[:2], data)
         if at is not None:
             open_[at[1] : at[1] + pixels.shape[0], at[0] : at[0] + pixels.shape[1]] = False
-    return not open_.any()
+    # A part may hold several places of the frame, so each place is looked for by itself.
+    for top in range(0, new.shape[0], _PATCH):
+        for left in range(0, new.shape[1], _PATCH):
+            place = slice(top, top + _PATCH), slice(left, left + _PATCH)
+            if open_[place].any() and not any(has_pixels(new[place], part) for part in parts):
+                return False
+    return True
 
 
 def has_page_text(step: int, frames: Frames, texts: Sequence[str]) -> bool:

@@ -19,6 +19,8 @@ _MARGIN = 8  # pixels of the original around a box: OCR needs space around a tex
 #: Pixels that a line of text gets before OCR, one try after the other: tesseract's readings vary with the size.
 _OCR_HEIGHTS = (34.0, 46.0, 26.0)
 _ALIKE = str.maketrans("oil", "011")
+_CAPTION_HEIGHT = 20  # pixels of the line below a picture that cannot have a text beside it
+_CAPTION_WHITE = 0.6  # fraction of its pixels
 _THUMB = (48, 32)
 _SAME_THUMB = 5.0  # mean difference of grey levels up to which two pictures may show the same page
 
@@ -73,6 +75,15 @@ def is_legible(text: str, box: Box, data: bytes, picture: SentPicture) -> bool:
         enlarge = [tall * lines / max(1.0, height * scale) for tall in _OCR_HEIGHTS]
         return any(says(ocr_words(picture.data, area, times), text) for times in enlarge)
     return says(ocr_words(picture.data, (0, 0, sent_width, sent_height), 2.0), text)
+
+
+def caption_text(picture: SentPicture) -> str:
+    """Returns the line of text on white at the bottom of a picture, or "" if it has none."""
+    width, height = picture.size
+    strip = picture.pixels[-_CAPTION_HEIGHT:]
+    if height <= _CAPTION_HEIGHT or (strip == 255).all(axis=2).mean() < _CAPTION_WHITE:
+        return ""
+    return " ".join(ocr_words(picture.data, (0, height - _CAPTION_HEIGHT, width, _CAPTION_HEIGHT), 3.0))
 
 
 def has_pixels(patch: Pixels, picture: SentPicture, at: tuple[int, int]) -> bool:

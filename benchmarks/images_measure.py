@@ -19,7 +19,7 @@ from benchmarks.images_frames import (
     pixel_digest,
     shows,
 )
-from benchmarks.images_legible import has_pixels, is_legible, stands_in
+from benchmarks.images_legible import caption_text, has_pixels, is_legible, stands_in
 from benchmarks.images_messages import build_messages, call_id
 from benchmarks.images_run import BrowsingRun, Target
 from benchmarks.images_sent import Sent, SentPicture, read_messages
@@ -135,7 +135,8 @@ def find_page(step: int, frames: Frames, sent: Sent, once: Sent, twice: Sent) ->
 def behind(sent: Sent, expand: Expand) -> Sent:
     """Returns what the refs in some texts expand to, without what is in view already."""
     found = Sent()
-    for ref in dict.fromkeys(ref for text in sent.texts for ref in find_refs(text)):
+    texts = [*sent.texts, *map(caption_text, sent.pictures)]
+    for ref in dict.fromkeys(ref for text in texts for ref in find_refs(text)):
         more = expanded(ref, expand)
         found.texts += more.texts
         found.pictures += more.pictures

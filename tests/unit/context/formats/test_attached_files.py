@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -121,7 +122,8 @@ def test_tool_results_of_openai_responses() -> None:
         {"type": "computer_call", "call_id": "c3", "action": {"type": "screenshot"}},
         {"type": "computer_call_output", "call_id": "c3", "output": {**screen, "image_url": None, "file_id": "f"}},
     ]
-    assert read(messages) == ([FOUND], [SIZE, SIZE, UNKNOWN])
+    screens = [replace(image, needs_picture=True) for image in (SIZE, UNKNOWN)]
+    assert read(messages) == ([FOUND], [SIZE, *screens])
 
 
 def test_tool_results_of_anthropic() -> None:

@@ -134,7 +134,7 @@ def test_computer_and_shell_calls_are_paired() -> None:
         ("tool", (), ("c2",)),
     ]
     (shot,) = turns[2].slots
-    assert shot.image == Image(64, 48) and not shot.editable
+    assert shot.image == Image(64, 48, needs_picture=True) and not shot.editable
     assert turns[3].extras == ("ls",) and turns[4].extras == ("a.txt",)
 
 
