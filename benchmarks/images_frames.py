@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.images_legible import find_pixels, has_pixels, is_same_page
+from benchmarks.images_legible import find_pixels, is_same_page
 from benchmarks.images_messages import call_id
 from benchmarks.images_run import BrowsingRun
 from benchmarks.images_sent import Pixels, Sent, SentPicture, decode, read_expanded, words_of
@@ -200,7 +200,9 @@ def _covers(old: Pixels, data: bytes, parts: Sequence[SentPicture]) -> bool:
     for top in range(0, new.shape[0], _PATCH):
         for left in range(0, new.shape[1], _PATCH):
             place = slice(top, top + _PATCH), slice(left, left + _PATCH)
-            if open_[place].any() and not any(has_pixels(new[place], part) for part in parts):
+            if open_[place].any() and not any(
+                find_pixels(new[place].tobytes(), new[place].shape[:2], part.data) for part in parts
+            ):
                 return False
     return True
 
