@@ -108,13 +108,14 @@ class ImageForms:
             return None
         other, boxes = near[repeat.index][0], repeat.changes.boxes
         beside = f"image {frame.number}: as image {other.number}{repeat.describe(frame, other)}"
+        tokens = self._counter.count_slot(frame.slot)
         if not boxes:
-            return self.with_ref(frame, f"[{beside}]"), other
+            note = self.with_ref(frame, f"[{beside}]")
+            return (note, other) if self._counter.count(note) < tokens else None
         layout = arrange_boxes(boxes)
         note = self.with_ref(frame, f"[{beside}; its part at {layout.words} follows]")
         edit = str(PictureEdit(tuple(map(_shown, boxes)), *layout.size, note))
-        most = max_fraction * self._counter.count_slot(frame.slot)
-        return (edit, other) if self._counter.count_edit(frame.slot, edit) <= most else None
+        return (edit, other) if self._counter.count_edit(frame.slot, edit) <= max_fraction * tokens else None
 
     def smaller(self, frame: Frame) -> str | None:
         """Returns the edit that shows an image at its smallest legible size, or None if that saves too little."""
