@@ -313,13 +313,16 @@ class ImagePlanner:
         """Returns whether an image is still shown, whole or in part."""
         return self._is_shown(frame.key)
 
+    def shows_whole(self, frame: Frame) -> bool:
+        """Returns whether an image is shown, perhaps smaller or without its empty margins."""
+        edit = parse_picture_edit(self.edits.get(frame.key, ""))
+        return frame.key not in self.edits if edit is None else edit.note.startswith(f"[image {frame.number}, ")
+
     def shows_all(self, frame: Frame) -> bool:
         """Returns whether an image is shown at its size, perhaps without its empty margins."""
         edit = parse_picture_edit(self.edits.get(frame.key, ""))
-        if edit is None:
-            return frame.key not in self.edits
-        is_one = len(edit.boxes) == 1 and edit.boxes[0][2:] == (edit.width, edit.height)
-        return is_one and edit.note.startswith(f"[image {frame.number}, ")
+        is_scaled = edit is not None and (len(edit.boxes) > 1 or edit.boxes[0][2:] != (edit.width, edit.height))
+        return self.shows_whole(frame) and not is_scaled
 
     def _is_shown(self, key: Key) -> bool:
         return key not in self.edits or parse_picture_edit(self.edits[key]) is not None
