@@ -255,8 +255,8 @@ def test_the_tools_description_shows_a_real_placeholder() -> None:
 
 
 def test_every_ref_in_an_answer_of_recall_expands_that_of_a_text_in_view_too(c: Compressor) -> None:
-    session = c.session("a", budget=2_500)
-    session.append(*conversation(12, sentences=12))
+    session = c.session("a", budget=1_500)
+    session.append(*conversation(60, sentences=2))
     session.view()
     waiting, seen = find_refs(session.recall("cobalt lantern", 1_500)), set[str]()
     while waiting:
