@@ -21,6 +21,7 @@ MAX_LINES = 6
 _CELL = 16  # columns of a cell of `text_height`
 _GAP_CELLS = 4  # empty cells between two texts in the same rows
 _MIN_CELLS = 2  # a narrower line is an icon
+_MIN_ALIKE = 1  # neighbours: large letters are few, and only some of them have others of their height beside them
 _MARGIN = 8  # pixels around a line
 _MIN_CONFIDENCE = 0.7
 
@@ -60,7 +61,7 @@ def find_large_lines(grey: Grey) -> list[PixelBox]:
         grey: The brightness of the pixels, shape [height, width].
     """
     half = halve(grey)
-    tops, bottoms, columns = find_bands(count_steps(find_steps(half)))
+    tops, bottoms, columns = find_bands(count_steps(find_steps(half)), _MIN_ALIKE)
     open_lines: list[list[int]] = []  # left and right cell, top and bottom row, of lines that may go on
     found: list[list[int]] = []
     for i in np.argsort(columns, kind="stable").tolist():
