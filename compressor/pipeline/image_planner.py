@@ -47,7 +47,7 @@ def plan_images(
     policy: ImagePolicy,
     query: Query,
     relevance: ImageRelevance | None = None,
-    numbers: Mapping[int, int] | None = None,
+    numbers: Mapping[int, Sequence[int]] | None = None,
 ) -> ImagePlan:
     """Returns what becomes of the images of a context.
 
@@ -58,7 +58,7 @@ def plan_images(
         before: The tokens of the whole context.
         budget: The tokens that it may have.
         policy: What may be done.
-        numbers: The number of the first image of each message; None counts from the beginning.
+        numbers: The numbers of the images of each message; None counts from the beginning.
         query: What the reader is looking for.
         relevance: Rates images against the query by their pixels, or None.
     """
@@ -93,7 +93,7 @@ class ImagePlanner:
         policy: ImagePolicy,
         changeable: Collection[Key],
         edits: Mapping[Key, str] | None = None,
-        numbers: Mapping[int, int] | None = None,
+        numbers: Mapping[int, Sequence[int]] | None = None,
         query: Query = NO_QUERY,
         relevance: ImageRelevance | None = None,
     ) -> None:
@@ -105,7 +105,7 @@ class ImagePlanner:
             policy: What may be done.
             changeable: Message and path of the images that may change.
             edits: What was done to images before, which the plan begins with.
-            numbers: The number of the first image of each message, where these are the images of a longer history. None
+            numbers: The numbers of the images of each message, where these are the images of a longer history. None
                 counts from the beginning.
             query: What the reader is looking for.
             relevance: Rates images against the query by their pixels, or None.
@@ -351,14 +351,9 @@ class ImagePlanner:
         return self._counter.count_slot(frame.slot) if edit is None else self._counter.count_edit(frame.slot, edit)
 
 
-def _renumber(frames: Sequence[Frame], numbers: Mapping[int, int]) -> list[Frame]:
-    places: dict[int, int] = {}
-    out: list[Frame] = []
-    for frame in frames:
-        place = places[frame.message] = places.get(frame.message, -1) + 1
-        first = numbers.get(frame.message, frame.number - place)
-        out.append(replace(frame, number=first + place))
-    return out
+def _renumber(frames: Sequence[Frame], numbers: Mapping[int, Sequence[int]]) -> list[Frame]:
+    left = {message: iter(own) for message, own in numbers.items()}
+    return [replace(frame, number=next(left.get(frame.message, iter(())), frame.number)) for frame in frames]
 
 
 def _needs_picture(frame: Frame) -> bool:

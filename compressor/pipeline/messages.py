@@ -131,7 +131,7 @@ class MessageCompression:
         pinned_slots: Message and path of texts to keep as they are.
         find_constraints: Finds stretches of user messages to keep as they are.
         boosted_texts: Texts that are worth having besides the query, with weights.
-        image_numbers: The number of the first image of each message, where they are images of a longer history.
+        image_numbers: The numbers of the images of each message, where they are images of a longer history.
         examples: Whether worked examples in the prompt may be left out.
         warnings: What the caller should know.
         edits: After `run`: the new text of each changed slot.
@@ -151,7 +151,7 @@ class MessageCompression:
     pinned_slots: frozenset[Key] = frozenset()
     find_constraints: SlotSpanFinder | None = None
     boosted_texts: tuple[tuple[str, float], ...] = ()
-    image_numbers: Mapping[int, int] | None = None
+    image_numbers: Mapping[int, Sequence[int]] | None = None
     examples: bool = False
     warnings: list[str] = field(default_factory=list)
     edits: dict[Key, str] = field(default_factory=dict)

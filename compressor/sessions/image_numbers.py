@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
+from compressor.context.image_edits import parse_picture_edit
 from compressor.context.model import Turn
 from compressor.sessions.state import MessageRecord
 
 
-def first_image_numbers(turns: Iterable[Turn], records: Iterable[MessageRecord], lead: int = 0) -> dict[int, int]:
-    """Returns the number in the session of the first image of each message that holds one.
+def number_images(
+    turns: Iterable[Turn], records: Iterable[MessageRecord], lead: int = 0, viewed: Collection[int] = ()
+) -> dict[int, list[int]]:
+    """Returns the numbers in the session of the images of each message that holds any.
 
     Args:
-        turns: The messages.
+        turns: The original messages.
         records: Their records.
         lead: The number of messages in front of them.
+        viewed: The positions of those that are read as the view shows them, so that only images count that are shown.
     """
-    numbers: dict[int, int] = {}
+    numbers: dict[int, list[int]] = {}
     for i, (turn, record) in enumerate(zip(turns, records, strict=True)):
-        count = sum(slot.image is not None for slot in turn.slots)
-        if 0 < count <= record.images:  # a record of an older program has no number
-            numbers[lead + i] = record.images - count + 1
+        images = [slot for slot in turn.slots if slot.image is not None]
+        if not 0 < len(images) <= record.images:  # a record of an older program has no number
+            continue
+        edits = record.edits if i in viewed else {}
+        numbers[lead + i] = [
+            number
+            for number, slot in enumerate(images, record.images - len(images) + 1)
+            if slot.path not in edits or parse_picture_edit(edits[slot.path]) is not None
+        ]
     return numbers

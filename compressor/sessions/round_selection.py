@@ -10,7 +10,7 @@ from compressor.pipeline.working_context import MIN_BLOCK_TOKENS
 from compressor.sessions.compaction_input import CompactionInput
 from compressor.sessions.compaction_result import CompactionResult
 from compressor.sessions.evicted_rounds import EvictionIndex
-from compressor.sessions.image_numbers import first_image_numbers
+from compressor.sessions.image_numbers import number_images
 from compressor.sessions.index_placement import find_index_host, index_slot, writes_state
 from compressor.sessions.index_writer import IndexWriter
 from compressor.sessions.layers import Layers
@@ -199,7 +199,12 @@ class RoundSelection:
             self.given.expansions,
             lambda message, text: self.layers.words.find_spans(kept[message - lead], text),
             frozenset(fixed),
-            first_image_numbers([self.given.turns[i] for i in kept], [self.given.records[i] for i in kept], lead),
+            number_images(
+                [self.given.turns[i] for i in kept],
+                [self.given.records[i] for i in kept],
+                lead,
+                {k for k, i in enumerate(kept) if i in stay and i not in rendered},
+            ),
         )
         compression.run(self.given.runtime.counter.count_context(compression.context), self.budget)
         edits: dict[int, Edits] = {}

@@ -176,7 +176,7 @@ class SessionRuntime:
         expansions: Sequence[str],
         find_constraints: SlotSpanFinder | None = None,
         pinned_slots: frozenset[tuple[int, Path]] = frozenset(),
-        image_numbers: Mapping[int, int] | None = None,
+        image_numbers: Mapping[int, Sequence[int]] | None = None,
     ) -> MessageCompression:
         """Returns a compression of these messages that is ready to run.
 
@@ -187,7 +187,7 @@ class SessionRuntime:
             expansions: Texts that the agent expanded. Similar texts score higher.
             find_constraints: Finds the spans of users' texts that must stay.
             pinned_slots: Message and path of texts that stay as they are.
-            image_numbers: The number in the session of the first image of each message.
+            image_numbers: The numbers in the session of the images of each message.
         """
         dialect, context = self.parse(messages)
         hints = tuple((text, EXPANSION_WEIGHT) for text in expansions)

@@ -14,7 +14,7 @@ from compressor.context.model import Context, TextSlot
 from compressor.context.refs import find_refs
 from compressor.images.frames import Frame
 from compressor.pipeline.image_planner import LINE_TOKENS, ImagePlanner
-from compressor.sessions.image_numbers import first_image_numbers
+from compressor.sessions.image_numbers import number_images
 from compressor.sessions.runtime import Edits, SessionRuntime
 from compressor.sessions.state import MessageRecord
 from compressor.sessions.tool_result_ingest import IMAGE_REFERENCE, refers_to_other
@@ -79,7 +79,7 @@ class SessionImages:
             policy,
             changeable,
             known,
-            first_image_numbers(context.turns[lead:], records, lead),
+            number_images(context.turns[lead:], records, lead),
         )
         self._policy = policy
         self._changeable = changeable

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
-import random
-import struct
-import subprocess
-import sys
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +25,6 @@ from support.picture_runs import (
     computer_run,
     count,
     dumped,
-    encode,
     image_data,
     image_part,
     image_parts,
@@ -203,201 +196,6 @@ def test_screenshots_of_the_computer_tool_stay_pictures() -> None:
         originals = set(image_parts(messages))
         refs = [found.ref for found in result.dropped if found.kind == "image"]
         assert refs and {compressor.expand(ref) for ref in refs} <= originals
-
-
-def odd_images() -> dict[str, Shot]:
-    """Images that cannot be decoded or must not be drawn again."""
-    from PIL import Image
-
-    source = random.Random(4)
-    noise = Image.frombytes("RGB", (160, 120), source.randbytes(160 * 120 * 3))
-    frames = [noise, noise.rotate(90)]
-    turned = Image.Exif()
-    turned[0x0112] = 6
-    png = encode(noise)
-    raw = b"\x89PNG\r\n\x1a\n"
-
-    def chunk(name: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
-    def claiming(width: int, height: int) -> str:
-        head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-        body = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(bytes(100))) + chunk(b"IEND", b"")
-        return base64.b64encode(raw + body).decode()
-
-    svg = base64.b64encode(b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>').decode()
-    deep = Image.new("I;16", (160, 120))
-    return {
-        "truncated": Shot(png[: len(png) // 2 // 4 * 4]),
-        "not an image": Shot(base64.b64encode(b"hello" * 40).decode()),
-        "not base64": Shot("@@@ not base64 @@@"),
-        "empty": Shot(""),
-        "animated": Shot(encode(frames[0], "GIF", save_all=True, append_images=frames[1:]), media_type="image/gif"),
-        "cmyk": Shot(encode(noise.convert("CMYK"), "JPEG"), media_type="image/jpeg"),
-        "16 bit": Shot(encode(deep)),
-        "turned": Shot(encode(noise, "JPEG", exif=turned), media_type="image/jpeg"),
-        "transparent": Shot(encode(noise.convert("RGBA").point(lambda value: value // 2))),
-        "no pixels": Shot(claiming(0, 0)),
-        "100 megapixels": Shot(claiming(10_000, 10_000)),
-        "svg": Shot(svg, media_type="image/svg+xml"),
-        "wrong media type": Shot(png, media_type="image/webp"),
-        "remote": Shot("", source="https://desk.example/shot.png"),
-        "file": Shot("", source="file-abc123"),
-    }
-
-
-@pytest.mark.parametrize("format_name", FORMATS)
-@pytest.mark.parametrize("kind", odd_images())
-def test_an_odd_image_stays_as_it_is_or_leaves_whole(format_name: str, kind: str) -> None:
-    odd, model = odd_images()[kind]._replace(url="https://desk.example/odd"), MODELS[format_name]
-    for shots in ([odd, *browsing((1, 1, 1, 2))], [*browsing((1, 1, 1, 2)), odd]):
-        messages = write_run(format_name, shots)
-        parts, place = image_parts(messages), shots.index(odd)
-        assert len(parts) == 5
-        for fraction in (0.9, 0.7, 0.5):
-            result = squeeze(messages, model, fraction)[1]
-            blocks = [block for block in result.blocks if block.kind == "image"]
-            assert len(blocks) == 5 and blocks[place].action in ("kept", "pinned", "dropped")
-            if kind != "100 megapixels" and fraction > 0.8:  # it takes more than all of the others
-                assert any(part in image_parts(result.messages) for part in parts if part != parts[place])
-
-
-@pytest.mark.parametrize("format_name", FORMATS)
-@pytest.mark.parametrize("kind", ["animated", "cmyk", "turned", "wrong media type"])
-def test_an_odd_image_that_comes_twice_is_folded(format_name: str, kind: str) -> None:
-    odd = odd_images()[kind]._replace(url="https://desk.example/odd")
-    shots = [*[odd._replace(url=f"https://desk.example/{i}") for i in range(5)], page_shot(1)]
-    _, result = squeeze(write_run(format_name, shots), MODELS[format_name], 0.95)
-    assert image_data(result.messages).count(odd.data) < 5 or MODELS[format_name].startswith("claude")
-
-
-@pytest.mark.parametrize("format_name", FORMATS)
-def test_a_huge_image_leaves_so_that_others_can_stay(format_name: str) -> None:
-    shots = browsing((1, 2))
-    odd = odd_images()["100 megapixels"]._replace(url="https://desk.example/odd")
-    messages = write_run(format_name, [odd, *shots])
-    model = MODELS[format_name]
-    budget = count(write_run(format_name, shots), model) + 150
-    result = Compressor(store="memory", images=NO_OCR).compress(messages, budget, model)
-    assert set(image_data(result.messages)) == {shot.data for shot in shots}
-
-
-SCRIPT = """
-import sys
-sys.path[:0] = [{tests!r}]
-from support.picture_runs import *
-from compressor.images.policy import ImagePolicy
-for name in ("openai_chat", "openai_responses", "anthropic"):
-    messages = write_run(name, browsing((1, 1, 2, 1, 2)))
-    for fraction in (0.9, 0.6, 0.4):
-        compressor = Compressor(store="memory", images=ImagePolicy(ocr=False))
-        print(dumped(compressor.compress(messages, fraction, MODELS[name]).messages))
-"""
-
-
-def run_python(script: str, **environment: str) -> str:
-    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH", "")])])
-    run = subprocess.run(
-        [sys.executable, "-c", script],
-        env={**os.environ, "PYTHONPATH": path, **environment},
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr[-2000:]
-    return run.stdout
-
-
-def test_two_processes_give_the_same_bytes() -> None:
-    script = SCRIPT.format(tests=str(ROOT / "tests"))
-    assert run_python(script, PYTHONHASHSEED="1") == run_python(script, PYTHONHASHSEED="2")
-
-
-TEXT_ONLY = """
-import sys
-from compressor import Compressor
-from compressor.sessions import Conversation
-def check(when):
-    loaded = [name for name in sys.modules if name.partition(".")[0] == "PIL"]
-    ours = [n for n in sys.modules if n.startswith("compressor.images.") and n.split(".")[2] in (
-        "decoding", "encoding", "picture", "fingerprint", "differences", "text_height", "known_image", "drawing",
-        "resizing", "margins", "frames", "ocr", "large_texts", "captions", "repeats", "coordinates", "page_identity")]
-    assert not loaded and not ours, (when, loaded, ours)
-check("import")
-log = "\\n".join(f"line {i}: {i * i}" for i in range(900))
-call = {"id": "c1", "type": "function", "function": {"name": "read", "arguments": "{}"}}
-messages = [{"role": "user", "content": "Sum."}, {"role": "assistant", "content": None, "tool_calls": [call]},
-    {"role": "tool", "tool_call_id": "c1", "content": log}]
-compressor = Compressor(store="memory")
-result = compressor.compress(messages, 500)
-result.report(), result.blocks
-check("compress")
-session = Conversation(compressor, "gpt-4o", 3000)
-session.append(*messages)
-session.append({"role": "assistant", "content": "Done."})
-session.view()
-check("session")
-print("ok")
-"""
-
-
-def test_a_context_of_texts_alone_loads_no_code_for_images() -> None:
-    assert run_python(TEXT_ONLY).strip() == "ok"
-
-
-WITHOUT_PILLOW = """
-import sys
-sys.path[:0] = [{tests!r}]
-import json, pathlib
-class Hidden:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] == "PIL":
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
-import importlib.util
-sys.meta_path.insert(0, Hidden())
-find = importlib.util.find_spec
-importlib.util.find_spec = lambda name, package=None: None if name.startswith("PIL") else find(name, package)
-from compressor import Compressor
-from compressor.sessions import Conversation
-messages = json.loads(pathlib.Path({file!r}).read_text())
-compressor = Compressor(store="memory")
-result = compressor.compress(messages, 0.85, "gpt-4o")
-less = compressor.compress(messages, 0.5, "gpt-4o")
-session = Conversation(compressor, "gpt-4o", 100_000)
-views = []
-for i, message in enumerate(messages):
-    session.append(message)
-    if i % 2 == 0:
-        views.append(session.view())
-made = [result.messages, result.warnings, views[-1], less.messages, less.warnings, less.tokens_after, less.budget]
-print(json.dumps(made))
-"""
-
-
-def test_without_pillow_equal_images_are_folded_and_a_warning_says_what_to_install(tmp_path: Path) -> None:
-    one = page_shot(1)
-    shots = [one, page_shot(2), one._replace(url="https://desk.example/x"), page_shot(2, ("digit",)), page_shot(4)]
-    messages = write_run("openai_chat", shots)
-    file = tmp_path / "messages.json"
-    file.write_text(json.dumps(messages))
-    script = WITHOUT_PILLOW.format(tests=str(ROOT / "tests"), file=str(file))
-    result, warnings, view, less, _, after, budget = json.loads(run_python(script))
-    assert "the same as image 3" in json.dumps(result) and not any("Pillow" in warning for warning in warnings)
-    assert image_data(result).count(one.data) == 1
-    assert after <= budget and len(image_parts(less)) < 4
-    assert image_data(view).count(one.data) == 1
-    assert len(view) == len(messages)
-
-
-def test_without_pillow_a_warning_says_what_to_install(tmp_path: Path) -> None:
-    shots = browsing((1, 2, 3, 4))  # no page comes again, so they would have to be made smaller
-    file = tmp_path / "messages.json"
-    file.write_text(json.dumps(write_run("openai_chat", shots)))
-    script = WITHOUT_PILLOW.format(tests=str(ROOT / "tests"), file=str(file))
-    *_, warnings, after, budget = json.loads(run_python(script))
-    assert after <= budget
-    assert any("pip install 'agentic-compressor[images]'" in warning for warning in warnings)
 
 
 def test_parsed_formats_are_what_they_are_called() -> None:
