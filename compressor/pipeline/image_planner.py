@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import cached_property
 
 from compressor.context.blocks import NOT_EDITABLE, Block, Priority
-from compressor.context.image_edits import parse_picture_edit
+from compressor.context.image_edits import edit_note, parse_picture_edit
 from compressor.context.model import Context, Path
 from compressor.images.coordinates import read_coordinate_use
 from compressor.images.frame_references import referenced_frames
@@ -161,7 +161,7 @@ class ImagePlanner:
     def plan(self) -> ImagePlan:
         """Returns the plan."""
         by_pixels = self._matches.by_pixels if self._is_selecting else {}
-        lines = {f.key: self.forms.line(f) for f in self._changeable if f.key not in self.edits}
+        lines = {f.key: self.forms.line(f) for f in self._changeable if self.shows_picture(f)}
         return ImagePlan(
             self.edits,
             self._reasons,
@@ -251,15 +251,14 @@ class ImagePlanner:
 
     def _drop_until_enough(self, frames: Sequence[Frame], reason: str = REPLACED) -> None:
         """Lets lines of text stand for screenshots that are shown, in their order."""
-        leaving: list[Frame] = []
-        saved = self.saved
-        for frame in frames:
-            if saved >= self._excess:
-                break
-            if self.shows_picture(frame):
-                saved += self.tokens(frame) - LINE_TOKENS
-                leaving.append(frame)
-        self.drop(leaving, reason)
+        left = [frame for frame in frames if self.shows_picture(frame)]
+        while left and self._is_short:
+            saved, count = self.saved, 0
+            while count < len(left) and saved < self._excess:
+                saved += max(1, self.tokens(left[count]) - LINE_TOKENS)
+                count += 1
+            self.drop(left[:count], reason)
+            left = left[count:]
 
     def drop(self, frames: Sequence[Frame], reason: str = REPLACED) -> list[tuple[Frame, str]]:
         """Lets lines of text stand for screenshots, and returns their edits.
@@ -302,6 +301,13 @@ class ImagePlanner:
     def shows_picture(self, frame: Frame) -> bool:
         """Returns whether an image is still shown, whole or in part."""
         return self._is_shown(frame.key)
+
+    def is_same(self, frame: Frame, other: Frame) -> bool:
+        """Returns whether two images are the same, byte for byte, and the other one is shown, at whatever size."""
+        one, two = self.forms.image(frame), self.forms.image(other)
+        note = edit_note(self.edits.get(other.key, ""))
+        is_whole = not note or note.startswith(f"[image {other.number}, ")
+        return one is not None and two is not None and one.digest == two.digest and is_whole and self.shows_picture(other)
 
     def shows_all(self, frame: Frame) -> bool:
         """Returns whether an image is shown at its size, perhaps without its empty margins."""

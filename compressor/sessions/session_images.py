@@ -110,9 +110,15 @@ class SessionImages:
         return out
 
     def _repeat(self, planner: ImagePlanner, frame: Frame) -> str | None:
-        shown = [f for f in planner.frames if f.number < frame.number and f.is_screenshot and planner.shows_all(f)]
-        may_fold = self._policy.fold_repeats and frame.is_screenshot and frame.slot.editable
-        found = planner.forms.difference(frame, shown[: -MAX_EARLIER - 1 : -1], MAX_NEW_FRACTION) if may_fold else None
+        """Returns the edit that says which earlier image is the same, or nearly the same, or None."""
+        if not (self._policy.fold_repeats and frame.slot.editable):
+            return None
+        earlier = [other for other in reversed(planner.frames) if other.number < frame.number]
+        same = next((other for other in earlier if planner.is_same(frame, other)), None)
+        if same is not None:
+            return planner.forms.repeat(frame, same)
+        shown = [other for other in earlier if other.is_screenshot and planner.shows_all(other)][:MAX_EARLIER]
+        found = planner.forms.difference(frame, shown, MAX_NEW_FRACTION) if frame.is_screenshot else None
         return None if found is None else found[0]
 
     def drop_stale(self) -> dict[int, Edits]:
