@@ -161,7 +161,7 @@ class ImagePlanner:
     def plan(self) -> ImagePlan:
         """Returns the plan."""
         by_pixels = self._matches.by_pixels if self._is_selecting else {}
-        lines = {f.key: self.forms.line(f) for f in self._changeable if f.is_screenshot and f.key not in self.edits}
+        lines = {f.key: self.forms.line(f) for f in self._changeable if f.key not in self.edits}
         return ImagePlan(
             self.edits,
             self._reasons,
