@@ -111,7 +111,11 @@ class ImageForms:
         if not boxes:
             return self.with_ref(frame, f"[{beside}]"), other
         layout = arrange_boxes(boxes)
-        part = f"its parts {layout.words} follow" if layout.words.startswith("from") else f"its part at {layout.words} follows"
+        part = (
+            f"its parts {layout.words} follow"
+            if layout.words.startswith("from")
+            else f"its part at {layout.words} follows"
+        )
         note = self.with_ref(frame, f"[{beside}; {part}]")
         edit = str(PictureEdit(tuple(map(_shown, boxes)), *layout.size, note))
         most = max_fraction * self._counter.count_slot(frame.slot)

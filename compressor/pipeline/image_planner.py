@@ -307,7 +307,9 @@ class ImagePlanner:
         one, two = self.forms.image(frame), self.forms.image(other)
         note = edit_note(self.edits.get(other.key, ""))
         is_whole = not note or note.startswith(f"[image {other.number}, ")
-        return one is not None and two is not None and one.digest == two.digest and is_whole and self.shows_picture(other)
+        return (
+            one is not None and two is not None and one.digest == two.digest and is_whole and self.shows_picture(other)
+        )
 
     def shows_all(self, frame: Frame) -> bool:
         """Returns whether an image is shown at its size, perhaps without its empty margins."""
