@@ -111,11 +111,8 @@ class ImageForms:
         if not boxes:
             return self.with_ref(frame, f"[{beside}]"), other
         layout = arrange_boxes(boxes)
-        part = (
-            f"its parts {layout.words} follow"
-            if layout.words.startswith("from")
-            else f"its part at {layout.words} follows"
-        )
+        is_one = len(layout.placements) == 1
+        part = f"its part at {layout.words} follows" if is_one else f"its parts {layout.words} follow"
         note = self.with_ref(frame, f"[{beside}; {part}]")
         edit = str(PictureEdit(tuple(map(_shown, boxes)), *layout.size, note))
         most = max_fraction * self._counter.count_slot(frame.slot)

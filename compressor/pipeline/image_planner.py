@@ -306,10 +306,8 @@ class ImagePlanner:
         """Returns whether two images are the same, byte for byte, and the other one is shown, at whatever size."""
         one, two = self.forms.image(frame), self.forms.image(other)
         note = edit_note(self.edits.get(other.key, ""))
-        is_whole = not note or note.startswith(f"[image {other.number}, ")
-        return (
-            one is not None and two is not None and one.digest == two.digest and is_whole and self.shows_picture(other)
-        )
+        is_shown = self.shows_picture(other) and (not note or note.startswith(f"[image {other.number}, "))
+        return is_shown and one is not None and two is not None and one.digest == two.digest
 
     def shows_all(self, frame: Frame) -> bool:
         """Returns whether an image is shown at its size, perhaps without its empty margins."""
