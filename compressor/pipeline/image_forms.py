@@ -108,15 +108,16 @@ class ImageForms:
             return None
         other, boxes = near[repeat.index][0], repeat.changes.boxes
         beside = f"image {frame.number}: as image {other.number}{repeat.describe(frame, other)}"
+        tokens = self._counter.count_slot(frame.slot)
         if not boxes:
-            return self.with_ref(frame, f"[{beside}]"), other
+            note = self.with_ref(frame, f"[{beside}]")
+            return (note, other) if self._counter.count(note) < tokens else None
         layout = arrange_boxes(boxes)
         is_one = len(layout.placements) == 1
         part = f"its part at {layout.words} follows" if is_one else f"its parts {layout.words} follow"
         note = self.with_ref(frame, f"[{beside}; {part}]")
         edit = str(PictureEdit(tuple(map(_shown, boxes)), *layout.size, note))
-        most = max_fraction * self._counter.count_slot(frame.slot)
-        return (edit, other) if self._counter.count_edit(frame.slot, edit) <= most else None
+        return (edit, other) if self._counter.count_edit(frame.slot, edit) <= max_fraction * tokens else None
 
     def smaller(self, frame: Frame) -> str | None:
         """Returns the edit that shows an image at its smallest legible size, or None if that saves too little."""

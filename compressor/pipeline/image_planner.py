@@ -215,8 +215,10 @@ class ImagePlanner:
             image = self.forms.image(frame)
             later = frame if image is None else newest.setdefault(image.digest, frame)
             if later is not frame and frame.key in foldable and not {frame.key, later.key}.intersection(self.edits):
-                self.set_edit(frame, self.forms.repeat(frame, later), "repeats an image")
-                self._dependents.setdefault(later.key, set()).add(frame.key)
+                edit = self.forms.repeat(frame, later)
+                if self._counter.count_edit(frame.slot, edit) < self.tokens(frame):
+                    self.set_edit(frame, edit, "repeats an image")
+                    self._dependents.setdefault(later.key, set()).add(frame.key)
 
     def _fold_similar(self) -> None:
         """Lets a note, and the part that differs, stand for each screenshot that a later one of the page resembles."""
@@ -251,14 +253,22 @@ class ImagePlanner:
 
     def _drop_until_enough(self, frames: Sequence[Frame], reason: str = REPLACED) -> None:
         """Lets lines of text stand for screenshots that are shown, in their order."""
-        left = [frame for frame in frames if self.shows_picture(frame)]
+        left = [frame for frame in frames if self._saving(frame) > 0]
         while left and self._is_short:
             saved, count = self.saved, 0
             while count < len(left) and saved < self._excess:
-                saved += max(1, self.tokens(left[count]) - LINE_TOKENS)
+                saved += self._saving(left[count])
                 count += 1
             self.drop(left[:count], reason)
             left = left[count:]
+
+    def _saving(self, frame: Frame) -> int:
+        """Returns about how many tokens it saves to let a screenshot leave; 0 or less if it is not to leave."""
+        if not self.shows_picture(frame):
+            return 0
+        edit = self.forms.thumbnail(frame) if _needs_picture(frame) else None
+        left = LINE_TOKENS if edit is None else self._counter.count_edit(frame.slot, edit)
+        return 0 if edit is None and _needs_picture(frame) else self.tokens(frame) - left
 
     def drop(self, frames: Sequence[Frame], reason: str = REPLACED) -> list[tuple[Frame, str]]:
         """Lets lines of text stand for screenshots, and returns their edits.
@@ -275,7 +285,7 @@ class ImagePlanner:
             else:
                 line = self.forms.line(frame, with_texts=i >= len(frames) - MAX_READ_FRAMES)
                 edit = self.forms.with_ref(frame, line)
-            if edit is not None:
+            if edit is not None and self._counter.count_edit(frame.slot, edit) < self.tokens(frame):
                 self.set_edit(frame, edit, reason)
                 dropped.append((frame, edit))
         return dropped
