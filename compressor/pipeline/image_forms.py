@@ -72,6 +72,11 @@ class ImageForms:
         first, second = self.image(one), self.image(other)
         return first is not None and second is not None and self.can_decode() and looks_alike(first, second)
 
+    def is_same(self, one: Frame, other: Frame) -> bool:
+        """Returns whether two images are the same byte for byte."""
+        first, second = self.image(one), self.image(other)
+        return first is not None and second is not None and first.digest == second.digest
+
     def source(self, frame: Frame) -> str:
         """Returns the image part as JSON, which its ref expands to."""
         return part_json(self._context.messages[frame.message], frame.slot.path)

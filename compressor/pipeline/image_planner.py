@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import cached_property
 
 from compressor.context.blocks import NOT_EDITABLE, Block, Priority
-from compressor.context.image_edits import edit_note, parse_picture_edit
+from compressor.context.image_edits import parse_picture_edit
 from compressor.context.model import Context, Path
 from compressor.images.coordinates import read_coordinate_use
 from compressor.images.frame_references import referenced_frames
@@ -312,20 +312,16 @@ class ImagePlanner:
         """Returns whether an image is still shown, whole or in part."""
         return self._is_shown(frame.key)
 
-    def is_same(self, frame: Frame, other: Frame) -> bool:
-        """Returns whether two images are the same, byte for byte, and the other one is shown, at whatever size."""
-        one, two = self.forms.image(frame), self.forms.image(other)
-        note = edit_note(self.edits.get(other.key, ""))
-        is_shown = self.shows_picture(other) and (not note or note.startswith(f"[image {other.number}, "))
-        return is_shown and one is not None and two is not None and one.digest == two.digest
+    def shows_whole(self, frame: Frame) -> bool:
+        """Returns whether an image is shown, perhaps smaller or without its empty margins."""
+        edit = parse_picture_edit(self.edits.get(frame.key, ""))
+        return frame.key not in self.edits if edit is None else edit.note.startswith(f"[image {frame.number}, ")
 
     def shows_all(self, frame: Frame) -> bool:
         """Returns whether an image is shown at its size, perhaps without its empty margins."""
         edit = parse_picture_edit(self.edits.get(frame.key, ""))
-        if edit is None:
-            return frame.key not in self.edits
-        is_one = len(edit.boxes) == 1 and edit.boxes[0][2:] == (edit.width, edit.height)
-        return is_one and edit.note.startswith(f"[image {frame.number}, ")
+        is_scaled = edit is not None and (len(edit.boxes) > 1 or edit.boxes[0][2:] != (edit.width, edit.height))
+        return self.shows_whole(frame) and not is_scaled
 
     def _is_shown(self, key: Key) -> bool:
         return key not in self.edits or parse_picture_edit(self.edits[key]) is not None

@@ -181,18 +181,18 @@ class MessageHistory:
                 if deduplicate and not entries[i].edits and turns[i].result_call_ids:
                     earlier.update(self._earlier.of_message(turns[i], entries[i], self.messages[i]))
         if edit and self.runtime.policy.ingest and self.runtime.engine.images is not None:
-            self._ingest_images(first, deduplicate)
+            self._ingest_images([i for i, done in enumerate(ingested) if not done], deduplicate)
 
-    def _ingest_images(self, first: int, deduplicate: bool) -> None:
+    def _ingest_images(self, positions: Sequence[int], deduplicate: bool) -> None:
         """Makes the images of new results cheaper, and lets stale screenshots leave.
 
         Args:
-            first: The position of the first new message.
+            positions: The positions of the messages that are new.
             deduplicate: Replace an image that resembles one in the view by a note.
         """
         context, lead, entries = self._parsed(), len(self.front), self.state.records
         turns = context.turns[lead:]
-        new = [i for i in range(first, len(turns)) if any(slot.image is not None for slot in turns[i].slots)]
+        new = [i for i in positions if any(slot.image is not None for slot in turns[i].slots)]
         if not new:
             return
         from compressor.sessions.session_images import SessionImages

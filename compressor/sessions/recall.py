@@ -88,9 +88,9 @@ def recall(
     else:
         newest = _newest([_whole_document(t) for t in texts if id(t) not in in_view])
         text = _compressed(compressor, store, newest, query, budget, counter)
-    # Texts of live messages may not be stored yet, because lossless encoding needs no ref.
+    # Texts of live messages may not be stored yet, because they are in view or lossless encoding needs no ref.
     refs = set(find_refs(f"{text}\n{page}"))
-    named = {t.ref: t.text for t in own if t.ref in refs} | ({compute_ref(page): page} if page else {})
+    named = {t.ref: t.text for t in [*own, *shown] if t.ref in refs} | ({compute_ref(page): page} if page else {})
     if named:
         put_texts(store, named)
     return text

@@ -110,15 +110,14 @@ class SessionImages:
         return out
 
     def _repeat(self, planner: ImagePlanner, frame: Frame) -> str | None:
-        """Returns the edit that says which earlier image is the same, or nearly the same, or None."""
-        if not (self._policy.fold_repeats and frame.slot.editable):
+        if not (self._policy.fold_repeats and frame.is_screenshot and frame.slot.editable):
             return None
-        earlier = [other for other in reversed(planner.frames) if other.number < frame.number]
-        same = next((other for other in earlier if planner.is_same(frame, other)), None)
-        if same is not None:
-            return planner.forms.repeat(frame, same)
-        shown = [other for other in earlier if other.is_screenshot and planner.shows_all(other)][:MAX_EARLIER]
-        found = planner.forms.difference(frame, shown, MAX_NEW_FRACTION) if frame.is_screenshot else None
+        earlier = [f for f in planner.frames if f.number < frame.number and f.is_screenshot and planner.shows_whole(f)]
+        newest = earlier[: -MAX_EARLIER - 1 : -1]
+        if same := next((f for f in newest if planner.forms.is_same(f, frame)), None):
+            edit = planner.forms.repeat(frame, same)
+            return edit if self.runtime.counter.count(edit) < planner.tokens(frame) else None
+        found = planner.forms.difference(frame, [f for f in newest if planner.shows_all(f)], MAX_NEW_FRACTION)
         return None if found is None else found[0]
 
     def drop_stale(self) -> dict[int, Edits]:
@@ -126,25 +125,42 @@ class SessionImages:
         planner = self._planner
         if planner is None or not self._policy.drop_stale:
             return {}
-        shown = [frame for frame in planner.stale if planner.shows_picture(frame)]
-        if sum(planner.tokens(frame) - LINE_TOKENS for frame in shown) < max(1, self._policy.max_stale_tokens):
+        leaving: Sequence[Frame] = [frame for frame in planner.stale if planner.shows_picture(frame)]
+        if not self._is_worth(planner, leaving) or not self._is_worth(planner, leaving := _unneeded(planner, leaving)):
             return {}
-        stale = {frame.key for frame in planner.stale}
-        needed: set[str] = set()  # numbers and refs of images that the notes of others, which stay, refer to
-        for frame in planner.frames:
-            text = "" if frame.key in stale else edit_note(planner.edits.get(frame.key, ""))
-            if refers_to_other(text):
-                needed.update(_REFERS.findall(text), find_refs(text))
-        leaving = [f for f in shown if str(f.number) not in needed and planner.forms.ref(f) not in needed]
         out: dict[int, Edits] = {}
         for frame, edit in planner.drop(leaving):
             out.setdefault(frame.message - self._lead, {})[frame.slot.path] = edit
         self._store(planner)
         return out
 
+    def _is_worth(self, planner: ImagePlanner, leaving: Sequence[Frame]) -> bool:
+        return sum(planner.tokens(frame) - LINE_TOKENS for frame in leaving) >= max(1, self._policy.max_stale_tokens)
+
     def _store(self, planner: ImagePlanner) -> None:
         if planner.originals:
             put_texts(self.runtime.open_store(), planner.originals)
+
+
+def _unneeded(planner: ImagePlanner, leaving: Sequence[Frame]) -> Sequence[Frame]:
+    """Returns those of the screenshots that are to leave to which no note of one that stays refers.
+
+    A stale screenshot for which a note stands already needs nothing: it says no less beside a line.
+    """
+    stale = {frame.key for frame in planner.stale}
+    while True:
+        gone = {frame.key for frame in leaving}
+        needed: set[str] = set()  # numbers and refs
+        for frame in planner.frames:
+            is_line = frame.key in stale and not planner.shows_picture(frame)
+            text = "" if is_line or frame.key in gone else edit_note(planner.edits.get(frame.key, ""))
+            if refers_to_other(text):
+                numbers = _REFERS.findall(text)
+                needed.update(numbers or find_refs(text))
+        free = [f for f in leaving if str(f.number) not in needed and planner.forms.ref(f) not in needed]
+        if len(free) == len(leaving):
+            return free
+        leaving = free
 
 
 def _may_change(slot: TextSlot) -> bool:

@@ -252,3 +252,16 @@ def test_expired_originals_are_named_so() -> None:
 
 def test_the_tools_description_shows_a_real_placeholder() -> None:
     assert format_placeholder("123456789012") in DESCRIPTION
+
+
+def test_every_ref_in_an_answer_of_recall_expands_that_of_a_text_in_view_too(c: Compressor) -> None:
+    session = c.session("a", budget=1_500)
+    session.append(*conversation(60, sentences=2))
+    session.view()
+    waiting, seen = find_refs(session.recall("cobalt lantern", 1_500)), set[str]()
+    while waiting:
+        ref = waiting.pop()
+        if ref not in seen:
+            seen.add(ref)
+            waiting += find_refs(session.expand(ref))
+    assert seen
