@@ -11,7 +11,7 @@
 # tests/integration/deployment/test_deployment.py runs the commands of this file.
 
 FROM python:3.12-slim AS build-cpu
-ARG EXTRAS=service,redis,encryption,otel,mcp
+ARG EXTRAS=service,redis,encryption,otel,mcp,images
 ARG PIP_EXTRA_INDEX_URL=""
 ARG CMAKE_ARGS="-DGGML_NATIVE=OFF -DGGML_OPENMP=OFF -DLLAVA_BUILD=OFF -DCMAKE_PROJECT_llama.cpp_INCLUDE=/src/.ci/llama.cmake"
 # A compiler for our own kernels, and for the one package without a wheel. Debian removes superseded versions, so a pin
@@ -33,7 +33,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     && python -m pip --python /opt/compressor/bin/python install -c constraints.txt "$@"
 
 FROM nvidia/cuda:13.0.1-devel-ubuntu24.04 AS build-cuda
-ARG EXTRAS=service,redis,encryption,otel,mcp,models,llama
+ARG EXTRAS=service,redis,encryption,otel,mcp,images,models,llama
 ARG PIP_EXTRA_INDEX_URL=""
 # Ampere, Ada, Hopper, Blackwell
 ARG CUDA_ARCHITECTURES="80;86;89;90;120"

@@ -149,7 +149,7 @@ def ocr_words(data: bytes, area: Box, enlarge: float) -> tuple[str, ...]:
         area: Left, top, width and height of the part; it is cut to the picture.
         enlarge: How many times it is enlarged first.
     """
-    import pytesseract  # type: ignore[import-untyped]
+    import pytesseract
     from PIL import Image
 
     picture = Image.fromarray(decode(data)).convert("L")

@@ -76,7 +76,7 @@ def _is_specific(word: str) -> bool:
 
 def _word_boxes(data: bytes) -> dict[str, list[Box]]:
     """Returns the words that OCR reads in a picture with their boxes."""
-    import pytesseract  # type: ignore[import-untyped]
+    import pytesseract
     from PIL import Image
 
     picture = Image.fromarray(decode(data)).convert("L")

@@ -113,6 +113,8 @@ def read_messages(messages: Sequence[Any]) -> Sent:
         elif own := next((message[key] for key in _CALL_KEYS if message.get(key)), ""):
             call = own
         _read(message, sent, call)
+        if message.get("role") == "user":  # only the first message after a result belongs to it
+            call = ""
     return sent
 
 

@@ -24,6 +24,7 @@ from compressor.errors import (
     DeviceError,
     ExpiredRef,
     ExpiredRefError,
+    ImageRefusedError,
     MissingDependencyError,
     ModelError,
     QueueFullError,
@@ -37,6 +38,7 @@ from compressor.errors import (
 
 if TYPE_CHECKING:
     from compressor.compressor import Compressor
+    from compressor.images.policy import ImagePolicy
     from compressor.pipeline.examples.example_store import ExampleStore
     from compressor.pipeline.examples.results import ExamplesResult
     from compressor.pipeline.tools.results import ToolsResult
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
 #: The modules of the names that are loaded on first use, so that importing the package stays cheap.
 _LAZY = {
     "Compressor": "compressor.compressor",
+    "ImagePolicy": "compressor.images.policy",
     "AsyncSession": "compressor.sessions.async_session",
     "ExampleStore": "compressor.pipeline.examples.example_store",
     "ExamplesResult": "compressor.pipeline.examples.results",
@@ -78,6 +81,8 @@ __all__ = [
     "ExamplesResult",
     "ExpiredRef",
     "ExpiredRefError",
+    "ImagePolicy",
+    "ImageRefusedError",
     "MissingDependencyError",
     "ModelError",
     "Policy",

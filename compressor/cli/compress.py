@@ -45,6 +45,9 @@ def compress(
         str, typer.Option(help="fast, embedding, pruner, perplexity or cascade; with a model: embedding:ORG/NAME.")
     ] = "fast",
     device: DeviceOption = None,
+    images: Annotated[
+        bool, typer.Option("--images/--no-images", help="Make images cheaper; or let each stay or go as it is.")
+    ] = True,
     store: StoreOption = None,
     output: OutputOption = "-",
     report: Annotated[
@@ -72,7 +75,7 @@ def compress(
 
     from compressor import Compressor
 
-    work = _Work(Compressor(scorer, store, device), limit, model, query, mode.value)
+    work = _Work(Compressor(scorer, store, device, images=images), limit, model, query, mode.value)
     results: list[Result] | list[TextResult]
     if document.kind == "text":
         results = [single := work.compress_text(document.text, "" if file == "-" else os.path.basename(file))]

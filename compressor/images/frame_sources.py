@@ -39,6 +39,7 @@ _OBSERVATION = re.compile(
     r"|step \d+|url\s*:|page url|result\b)",
     re.IGNORECASE,
 )
+_OBSERVATION_ALONE = re.compile(r"(?:observation|screenshot)\b[^?\n]{0,60}:?$", re.IGNORECASE)
 _OBSERVATION_INSIDE = re.compile(
     r"(?:^|\n|\.)\W*(?:observation\s*:|current (?:url|tab|page|screenshot|state)\s*:|<browser_state|\[current state)",
     re.I,
@@ -75,8 +76,11 @@ def find_source(turn: Turn, previous: Turn | None, slot: TextSlot, texts: Sequen
     words = "\n".join(texts).strip()
     if _OBSERVATION_INSIDE.search(words[:20_000]):
         return "observation"
-    if previous is None or previous.role not in ("tool", "assistant"):
+    if previous is None:
         return "user"
+    if previous.role not in ("tool", "assistant"):
+        # What an observation followed may have left the view, as rounds of tools do.
+        return "observation" if _OBSERVATION_ALONE.match(words) else "user"
     is_answer = previous.role == "tool" or says_action(previous)
     if is_answer and _OBSERVATION.match(words):
         return "observation"

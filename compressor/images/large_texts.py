@@ -6,6 +6,7 @@ other on one small canvas, which is read.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +25,8 @@ _MIN_CELLS = 2  # a narrower line is an icon
 _MIN_ALIKE = 1  # neighbours: large letters are few, and only some of them have others of their height beside them
 _MARGIN = 8  # pixels around a line
 _MIN_CONFIDENCE = 0.7
+#: Signs in front of a text and behind it, as which icons and borders are read.
+_SIGNS = re.compile(r"^[^\w€$£#(\"]+|[^\w%€$£.?!:)\"]+$")
 
 
 def read_largest_texts(picture: Picture, engine: OcrEngine, max_chars: int) -> list[str]:
@@ -47,7 +50,7 @@ def read_largest_texts(picture: Picture, engine: OcrEngine, max_chars: int) -> l
 
     for words in group_lines(engine.read(canvas, "page")):
         sure = [word.text for word in words if word.confidence >= _MIN_CONFIDENCE]
-        text = " ".join(sure)
+        text = _SIGNS.sub("", " ".join(sure))
         if 2 * len(sure) >= len(words) and sum(map(str.isalpha, text)) >= 3 and len(text) <= left and text not in texts:
             texts.append(text)
             left -= len(text) + 3

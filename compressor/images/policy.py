@@ -23,8 +23,9 @@ class ImagePolicy:
         read_as_text: A screenshot of a table or a text becomes that text, where OCR reads it reliably and the text is
             cheaper. Needs tesseract.
         ocr: Whether the line for a screenshot that has left says what the screenshot's largest texts are. Needs
-            tesseract, and takes about a second for each of them, once.
-        keep_frames: The number of newest screenshots that always stay.
+            tesseract, and takes a tenth of a second or more for each of them, once; four at a time are read.
+        keep_frames: The number of newest screenshots that leave last of all. In a session, a new one may be a note and
+            the part that differs from an earlier one.
         max_stale_tokens: In a session, the tokens that stale screenshots may have before they become lines all at
             once. A smaller number rewrites the provider's cached prefix more often.
         encoder: The name or folder of an image-text model for sentence-transformers, such as

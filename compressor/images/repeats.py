@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from compressor.images.changed_text import frame_changes
@@ -44,6 +44,7 @@ def find_near_repeat(image: KnownImage, others: Sequence[KnownImage], max_compar
     """
     from compressor.images.differences import find_changes
     from compressor.images.fingerprint import NEAR_DISTANCE
+    from compressor.images.owners import with_owners
 
     if (own := image.findings) is None:
         return None
@@ -56,9 +57,11 @@ def find_near_repeat(image: KnownImage, others: Sequence[KnownImage], max_compar
                 near.append((apart, i))
     for _, i in sorted(near)[:max_compared]:
         mine, theirs = image.picture, others[i].picture
-        changes = None if mine is None or theirs is None else find_changes(theirs, mine)
+        if mine is None or theirs is None:
+            continue
+        changes = find_changes(theirs, mine)
         if changes is not None:
-            return Repeat(i, changes)
+            return Repeat(i, replace(changes, boxes=with_owners(changes.boxes, mine.grey)))
     return None
 
 

@@ -118,7 +118,9 @@ class ImageForms:
             note = self.with_ref(frame, f"[{beside}]")
             return (note, other) if self._counter.count(note) < tokens else None
         layout = arrange_boxes(boxes)
-        note = self.with_ref(frame, f"[{beside}; its part at {layout.words} follows]")
+        is_one = len(layout.placements) == 1
+        part = f"its part at {layout.words} follows" if is_one else f"its parts {layout.words} follow"
+        note = self.with_ref(frame, f"[{beside}; {part}]")
         edit = str(PictureEdit(tuple(map(_shown, boxes)), *layout.size, note))
         return (edit, other) if self._counter.count_edit(frame.slot, edit) <= max_fraction * tokens else None
 
@@ -133,7 +135,9 @@ class ImageForms:
         part = replace(image, width=box.width, height=box.height)
         least = [max(1, math.ceil(side * found.legible_scale)) for side in (box.width, box.height)]
         size = cheapest_size(self._counter.count_image, part, *least) or (box.width, box.height)
-        note = self.with_ref(frame, f"[image {frame.number}, {found.width}×{found.height}, shown smaller]")
+        shown = ["shown smaller"] if size != (box.width, box.height) else []
+        shown += ["without empty margins"] if (box.width, box.height) != (found.width, found.height) else []
+        note = self.with_ref(frame, f"[image {frame.number}, {found.width}×{found.height}, {' '.join(shown)}]")
         width, height = size
         if image.needs_picture:
             if width < MIN_CAPTION_WIDTH:

@@ -161,7 +161,7 @@ class ImagePlanner:
     def plan(self) -> ImagePlan:
         """Returns the plan."""
         by_pixels = self._matches.by_pixels if self._is_selecting else {}
-        lines = {f.key: self.forms.line(f) for f in self._changeable if f.is_screenshot and f.key not in self.edits}
+        lines = {f.key: self.forms.line(f) for f in self._changeable if self.shows_picture(f)}
         return ImagePlan(
             self.edits,
             self._reasons,
@@ -253,15 +253,14 @@ class ImagePlanner:
 
     def _drop_until_enough(self, frames: Sequence[Frame], reason: str = REPLACED) -> None:
         """Lets lines of text stand for screenshots that are shown, in their order."""
-        leaving: list[Frame] = []
-        saved = self.saved
-        for frame in frames:
-            if saved >= self._excess:
-                break
-            if (saving := self._saving(frame)) > 0:
-                saved += saving
-                leaving.append(frame)
-        self.drop(leaving, reason)
+        left = [frame for frame in frames if self._saving(frame) > 0]
+        while left and self._is_short:
+            saved, count = self.saved, 0
+            while count < len(left) and saved < self._excess:
+                saved += self._saving(left[count])
+                count += 1
+            self.drop(left[:count], reason)
+            left = left[count:]
 
     def _saving(self, frame: Frame) -> int:
         """Returns about how many tokens it saves to let a screenshot leave; 0 or less if it is not to leave."""

@@ -30,7 +30,7 @@ class AuditRegistry(ConversationRegistry):
     """
 
     def __init__(self, scorer: Scorer, config: Settings, tenant: str) -> None:
-        compressor = Compressor(scorer, MemoryStore(limit=STORE_BYTES))
+        compressor = Compressor(scorer, MemoryStore(limit=STORE_BYTES), images=config.images)
         super().__init__(compressor, None, config, tenant)
         self._costs: WeakKeyDictionary[Any, tuple[float, float]] = WeakKeyDictionary()
 

@@ -62,6 +62,7 @@ class TenantSettings(BaseSettings):
         results_ttl: How long cached results are kept after their last use.
         sessions_ttl: How long messages, state and options of a session are kept after its last use.
         scorer: The scorer tier, as `Compressor` takes it. Tenants with the same one share it.
+        images: Whether images are made cheaper, see `Compressor`. Otherwise each stays or goes as it is.
         mode: "enforce" compresses; "audit" measures what compression would save, and changes nothing; "off" does
             neither. For the proxy, and for `/v1/compress` without a budget.
         rollout: The share of conversations that is compressed, from 0 to 1 or as "5%"; the others are forwarded as they
@@ -102,6 +103,7 @@ class TenantSettings(BaseSettings):
     provider_keys: Annotated[dict[str, KeyReference], NoDecode, Json] = Field(default_factory=dict)
     policy: Annotated[dict[str, Any], NoDecode, Json] = Field(default_factory=dict)
     scorer: str = "fast"
+    images: StrictBool = True
     mode: Mode = "enforce"
     rollout: Share = 1.0
     rollout_salt: str = ""

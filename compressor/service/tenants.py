@@ -13,6 +13,7 @@ from typing import Any
 
 from compressor.compressor import Compressor
 from compressor.errors import CompressorError
+from compressor.images.policy import check_image_policy
 from compressor.service.audit_registry import AuditRegistry
 from compressor.service.conversations import ConversationRegistry
 from compressor.service.limits.counter_store import CounterStore
@@ -71,6 +72,7 @@ class Tenant:
 
     def reconfigure(self, config: Settings) -> None:
         """Serves with other settings from the next request on."""
+        self.compressor.engine.images = check_image_policy(config.images)
         if config.scorer != self.config.scorer:
             self.compressor.engine.scorer = self._scorers.get(config.scorer)
             self.audit.use_scorer(self.compressor.scorer)
@@ -154,7 +156,8 @@ class Tenants:
                 config = self._settings_of(name)
                 self.stores.set_retention(self.namespace(name), config)
                 fence = FencedStore(self.stores.for_tenant(self.namespace(name)))
-                own = Compressor(self._scorers.get(config.scorer), fence, cache=self._config.cache)
+                scorer, cache = self._scorers.get(config.scorer), self._config.cache
+                own = Compressor(scorer, fence, cache=cache, images=config.images)
                 counters = self._counters.for_tenant(name)
                 found = self._tenants[name] = Tenant(name, own, config, self._scorers, counters, fence)
             return found

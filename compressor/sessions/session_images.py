@@ -23,7 +23,7 @@ from compressor.storage.text_values import put_texts
 MAX_EARLIER = 12  # earlier screenshots that a new one is compared with
 #: Of the tokens of a new screenshot: more that differs from an earlier one is not shown alone, because the agent looks
 #: at this screenshot now.
-MAX_NEW_FRACTION = 0.25
+MAX_NEW_FRACTION = 0.3
 
 _REFERS = re.compile(rf"{IMAGE_REFERENCE}(\d+)")
 

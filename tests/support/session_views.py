@@ -51,9 +51,9 @@ def check_view(session: Conversation, history: Sequence[Any], view: Sequence[Any
     answered = {call_id for turn in parse(view).turns for call_id in turn.result_call_ids}
     for text in texts:
         for found in _REFERS.finditer(text):
-            # A part is shown beside a whole image, unless a compaction had no room for that; a note about an equal image
+            # A part is shown beside a whole image, unless a compaction had no room for that; a note about an equal one
             # may refer to the line of that image.
-            is_beside = "its part at" in text and not session.cost_report().compactions
+            is_beside = "its part" in text and not session.cost_report().compactions
             named = whole if is_beside else whole | set(noted)
             assert int(found[1]) in named, f"{text[:200]} refers to what is not shown: {sorted(whole)}"
         for found in _CALL.finditer(text):

@@ -31,6 +31,7 @@ _TEXTS: tuple[tuple[str, str], ...] = (
     ("refused_by_provider", r"^(the provider )?refused (by the provider|the compressed request)$"),
     ("unknown_header", r"^unknown header "),
     ("override_locked", r" is not allowed here$"),
+    ("images_not_reduced", r"^(images|screenshots) (are|were) "),
     ("audit_failed", r"^audit: would not be compressed"),
     ("not_one_history", r"^not one whole history$|^raw response$"),
     ("not_encodable", r"^(Value|Unicode\w*|Overflow)Error$"),
@@ -40,7 +41,7 @@ _KINDS = frozenset(
     "timeout internal_error no_object invalid_json too_deep invalid_context invalid_budget invalid_path unknown_session"
     " budget_too_small tokenizer_error store_error model_error device_error missing_dependency overloaded expired_ref"
     " unknown_ref ref_error conflict compressor_error invalid_option latency_exceeded too_large_for_latency"
-    " not_one_history unsupported_api encoded_body invalid_session_id".split()
+    " not_one_history unsupported_api encoded_body invalid_session_id image_refused ocr_error".split()
 )
 #: Everything that `categorize` returns, and NOTHING.
 ALL = frozenset({OTHER, NOTHING, *_KINDS, *(name for name, _ in _TEXTS)})

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
 import pytest
 
 from support.example_files import run_example
-from support.paths import EXAMPLES
+from support.paths import EXAMPLES, ROOT
 
 
 def test_demo(tmp_path: Path) -> None:
@@ -56,6 +57,26 @@ def test_pydantic_ai_tools_budget(tmp_path: Path) -> None:
     assert len(sizes) == 4 and all(int(size.replace(",", "")) <= 1_500 for size, _, _ in sizes)
     assert {listed for _, listed, _ in sizes} == {"61"}, "all tools are listed, and find_tool"
     assert int(sizes[0][2]) < int(sizes[2][2]) < 61 and "calls archive_ticket" in out
+
+
+def test_browsing_agent(tmp_path: Path) -> None:
+    pytest.importorskip("PIL")
+    out = run_example("browsing_agent.py", tmp_path)
+    once, session = out.split("A session without a budget")
+    before, after = (int(n.replace(",", "")) for n in re.findall(r"([\d,]+) -> ([\d,]+) tokens", once)[0])
+    assert after <= 0.4 * before
+    assert "[image 2: the same as image 3]" in once and "[image 1: screenshot 1280×800" in once
+    assert re.search(r"step 6: \[image 6: as image 8; .*<\d+ x \d+ pixels>", once), "a near repeat"
+    assert "step 8: <1280 x 800 pixels>" in once, "the newest screenshot stays"
+    assert "gives back as they were: 6 of 6" in once
+    assert "[the same image as in the result of call call_2]" in session
+    assert re.search(r"step 4: \[image 4: as image 2; .*<\d{2,3} x \d\d pixels>", session), "only the badge is new"
+
+
+def test_browsing_agent_without_pillow(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import sys\n\nsys.modules['PIL'] = None\n", encoding="utf-8")
+    out = run_example("browsing_agent.py", tmp_path, code=2, PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}")
+    assert "pip install 'agentic-compressor[images]'" in out
 
 
 def test_the_shipped_session_is_small_and_attributed() -> None:

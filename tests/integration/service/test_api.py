@@ -471,6 +471,7 @@ def test_a_bug_of_ours_is_500_and_its_content_is_in_no_log(
 def test_openapi_has_every_route_with_an_example(service: Service) -> None:
     described = service.http.get("/openapi.json").json()
     wanted = {f"/v1/sessions/{{id}}/{name}" for name in ("append", "view", "recall", "expand", "find_tool", "receipts")}
+    wanted |= {f"/v1/sessions/{{id}}/messages/{{number}}/images{end}" for end in ("", "/{block}")}
     wanted |= {"/v1/stats/breakdown", "/v1/stats/calls", "/v1/stats/rollout"}
     wanted |= {"/v1/stats", "/v1/sessions", "/v1/sessions/{id}/messages", "/v1/sessions/{id}/messages/{number}"}
     wanted |= {
