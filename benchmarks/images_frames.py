@@ -120,7 +120,7 @@ def _shows(data: bytes, other: bytes) -> bool:
         return True
     inner, content = _content_box(frame), _content_box(sent)
     scales = [(content[i + 2] - content[i]) / max(1, inner[i + 2] - inner[i]) for i in (0, 1)]
-    shrink = max(scales)
+    shrink = scales[inner[3] - inner[1] > inner[2] - inner[0]]  # the longer side has the smaller error
     fits = all(abs(scale - shrink) * (inner[i + 2] - inner[i]) < 3 for i, scale in enumerate(scales))
     if not fits or not _MIN_SHRINK < shrink < 1.02:
         return False

@@ -67,6 +67,11 @@ class ImageForms:
             self._known[key] = known_image(data) if data else None
         return self._known[key]
 
+    def warn_of_refusals(self, frames: Sequence[Frame]) -> None:
+        """Adds a warning for each image that was not decoded, and so stays as it is or leaves whole."""
+        refused = [(frame.number, image.refusal) for frame in frames if (image := self.image(frame)) is not None]
+        self.warnings += [f"image {number} is kept as it is: {reason}" for number, reason in refused if reason]
+
     def looks_alike(self, one: Frame, other: Frame) -> bool:
         """Returns whether two screenshots may show the same page, by their pixels."""
         first, second = self.image(one), self.image(other)

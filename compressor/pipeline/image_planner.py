@@ -160,6 +160,7 @@ class ImagePlanner:
 
     def plan(self) -> ImagePlan:
         """Returns the plan."""
+        self.forms.warn_of_refusals([frame for frame in self.frames if frame.key not in self.edits])
         by_pixels = self._matches.by_pixels if self._is_selecting else {}
         lines = {f.key: self.forms.line(f) for f in self._changeable if self.shows_picture(f)}
         return ImagePlan(

@@ -106,6 +106,8 @@ class SessionImages:
             if edit is not None:
                 planner.set_edit(frame, edit, "")
                 out.setdefault(i, {})[frame.slot.path] = edit
+        planner.forms.warn_of_refusals([frame for frame in planner.frames if frame.message - self._lead in positions])
+        self.runtime.warn(*planner.forms.warnings)
         self._store(planner)
         return out
 

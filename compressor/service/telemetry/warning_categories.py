@@ -31,7 +31,7 @@ _TEXTS: tuple[tuple[str, str], ...] = (
     ("refused_by_provider", r"^(the provider )?refused (by the provider|the compressed request)$"),
     ("unknown_header", r"^unknown header "),
     ("override_locked", r" is not allowed here$"),
-    ("images_not_reduced", r"^(images|screenshots) (are|were) "),
+    ("images_not_reduced", r"^(images|screenshots|image \d+) (are|were|is) "),
     ("audit_failed", r"^audit: would not be compressed"),
     ("not_one_history", r"^not one whole history$|^raw response$"),
     ("not_encodable", r"^(Value|Unicode\w*|Overflow)Error$"),

@@ -32,6 +32,8 @@ PUBLIC = [
     "ExamplesResult",
     "ExpiredRef",
     "ExpiredRefError",
+    "ImagePolicy",
+    "ImageRefusedError",
     "MissingDependencyError",
     "ModelError",
     "Policy",
