@@ -6,6 +6,9 @@ import stat
 from pathlib import Path
 
 import pytest
+
+pytest.importorskip("PIL")
+
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image

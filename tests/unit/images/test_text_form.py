@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
+pytest.importorskip("PIL")
+
 from PIL import Image, ImageDraw
 
 from compressor.images.ocr import Layout, OcrWord

@@ -6,6 +6,9 @@ import time
 
 import numpy as np
 import pytest
+
+pytest.importorskip("PIL")
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
