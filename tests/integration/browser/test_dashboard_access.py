@@ -11,6 +11,7 @@ from support.dashboard_answers import Calls, answer_figures, breakdown
 from support.dashboard_tools import DESK, Visit, drive, record_sessions
 from support.example_files import recorded
 from support.service_tools import Service
+from support.waiting import wait_for
 
 pytestmark = pytest.mark.slow
 #: The address of each view, and what is there when it is loaded.
@@ -113,23 +114,29 @@ def test_dashboard_shows_the_focus_wherever_the_keyboard_goes(many: Service, bro
             assert wanted > 10 and not missed, (path, missed)
 
 
+def wait_for_focus(visit: Visit, what: str, value: str) -> None:
+    """Waits until the focused element has a value, such as its id or its text: the page may still be drawing."""
+    wait_for(lambda: visit.page.evaluate(f"document.activeElement.{what}") == value)
+
+
 def test_dashboard_can_be_searched_sorted_and_paged_with_the_keyboard_alone(many: Service, browser: Any) -> None:
     with Visit(browser, many.url) as visit:
         give_figures(visit)
         visit.open("/#/tools")
         visit.page.keyboard.press("Tab")
-        assert visit.page.evaluate("document.activeElement.textContent") == "Skip to the content"
+        wait_for_focus(visit, "textContent", "Skip to the content")
         visit.page.keyboard.press("Enter")
-        assert visit.page.evaluate("document.activeElement.id") == "main" and visit.page.url.endswith("#/tools")
+        wait_for_focus(visit, "id", "main")
+        assert visit.page.url.endswith("#/tools")
         visit.page.get_by_role("link", name="Sessions", exact=True).focus()
         visit.page.keyboard.press("Enter")
         visit.page.locator("#q").wait_for()
-        assert visit.page.evaluate("document.activeElement.textContent") == "Sessions"  # the heading of the new view
+        wait_for_focus(visit, "textContent", "Sessions")  # the heading of the new view
         visit.page.keyboard.press("Tab")
-        assert visit.page.evaluate("document.activeElement.id") == "q"
+        wait_for_focus(visit, "id", "q")
         visit.page.keyboard.type("run")
         visit.page.get_by_text("40 of 61 sessions").wait_for()
-        assert visit.page.evaluate("document.activeElement.id") == "q"
+        wait_for_focus(visit, "id", "q")
         visit.page.locator("[data-sort='calls']").focus()
         visit.page.keyboard.press("Enter")
         visit.page.locator("th[aria-sort='descending'] [data-sort='calls']").wait_for()
@@ -141,7 +148,7 @@ def test_dashboard_can_be_searched_sorted_and_paged_with_the_keyboard_alone(many
         visit.page.locator("[data-live='']").focus()
         visit.page.keyboard.press("ArrowRight")
         visit.page.locator("[data-live='true'][aria-checked='true']").wait_for()
-        assert visit.page.evaluate("document.activeElement.dataset.live") == "true"
+        wait_for_focus(visit, "dataset.live", "true")
         visit.page.keyboard.press("ArrowLeft")
         visit.page.locator("[data-live=''][aria-checked='true']").wait_for()
         visit.page.locator("#q").fill("airline")
@@ -152,6 +159,6 @@ def test_dashboard_can_be_searched_sorted_and_paged_with_the_keyboard_alone(many
         visit.page.locator("[data-shown='all']").focus()
         visit.page.keyboard.press("ArrowRight")
         visit.page.locator("[data-shown='changed'][aria-checked='true']").wait_for()
-        assert visit.page.evaluate("document.activeElement.dataset.shown") == "changed"
-        visit.page.wait_for_function("document.querySelectorAll('.message.kept').length === 0")
-        assert visit.page.evaluate("document.activeElement.dataset.shown") == "changed"
+        wait_for_focus(visit, "dataset.shown", "changed")
+        wait_for(lambda: not visit.page.locator(".message.kept").count())
+        wait_for_focus(visit, "dataset.shown", "changed")
