@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 MAX_PIXELS = 40_000_000
 #: The largest file that is decoded.
 MAX_FILE_BYTES = 20_000_000
-#: Bytes of pictures that stay decoded: about seven screenshots of 1280 x 800 pixels.
-_CACHE_BYTES = 64 << 20
+#: Bytes of pictures that stay decoded: about ten screenshots of 1280 x 800 pixels.
+_CACHE_BYTES = 96 << 20
 _PLUGINS = {"PNG": "Png", "JPEG": "Jpeg", "WEBP": "WebP", "GIF": "Gif", "BMP": "Bmp"}
 _NOT_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"))
 _BASE64 = bytes(set(range(256)) - set(_NOT_BASE64))

@@ -28,16 +28,11 @@ def draw_edits(context: Context, edits: Mapping[tuple[int, Path], str]) -> dict[
         ImageRefusedError: An image cannot be decoded any more.
         MissingDependencyError: Pillow is not installed.
     """
-    images = {
-        (turn.index, slot.path): slot.image
-        for turn in context.turns
-        for slot in turn.slots
-        if slot.image is not None and (turn.index, slot.path) in edits
-    }
     out = dict(edits)
-    for key, image in images.items():
-        edit = parse_picture_edit(edits[key])
-        if edit is not None:
+    for key, text in edits.items():
+        edit = parse_picture_edit(text)
+        image = None if edit is None else next((s.image for s in context.turns[key[0]].slots if s.path == key[1]), None)
+        if edit is not None and image is not None:  # a text may look like the edit of an image
             url = draw(image_part(context, key), edit, image.needs_picture)
             out[key] = drawn_edit(url, "" if image.needs_picture else edit.note)
     return out

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from compressor.images.pixel_boxes import PixelBox
 
 MAX_KNOWN = 4_096  # images, some 200 bytes each
-MAX_PIXEL_BYTES = 96 << 20  # of decoded pixels: about ten screenshots of 1280 x 800
 
 
 class KnownImage:
@@ -40,17 +39,13 @@ class KnownImage:
         """Returns the decoded image, or None if it is refused; `refusal` says why."""
         if self.refusal:
             return None
-        if (known := _pixels.get(self.digest)) is not None:
-            return known
         from compressor.images.decoding import decode_picture, read_base64
 
         try:
-            picture = decode_picture(read_base64(self._data))
+            return decode_picture(read_base64(self._data))
         except CompressorError as error:
             _refusals.put(self.digest, str(error))
             return None
-        _pixels.put(self.digest, picture)
-        return picture
 
     @property
     def findings(self) -> ImageFindings | None:
@@ -89,7 +84,6 @@ class ImageFindings:
         self.legible_scale = legible_scale(picture.grey)
 
 
-_pixels: LruCache[str, Picture] = LruCache(MAX_PIXEL_BYTES, lambda picture: picture.size_bytes)
 _findings: LruCache[str, ImageFindings] = LruCache(MAX_KNOWN)
 _refusals: LruCache[str, str] = LruCache(MAX_KNOWN)
 

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from compressor.images.pixel_boxes import PixelBox
-from compressor.images.text_height import Grey, count_steps, find_bands, find_steps, halve
+from compressor.images.text_height import CELL, Grey, count_steps, find_bands, find_steps, halve
 
 if TYPE_CHECKING:
     from compressor.images.ocr import OcrEngine
     from compressor.images.picture import Picture
 
 MAX_LINES = 6
-_CELL = 16  # columns of a cell of `text_height`
 _GAP_CELLS = 4  # empty cells between two texts in the same rows
 _MIN_CELLS = 2  # a narrower line is an icon
 _MIN_ALIKE = 1  # neighbours: large letters are few, and only some of them have others of their height beside them
@@ -83,9 +82,9 @@ def find_large_lines(grey: Grey) -> list[PixelBox]:
     height, width = grey.shape
     boxes = [
         PixelBox(
-            max(0, 2 * _CELL * left - 2 * _CELL),
+            max(0, 2 * CELL * left - 2 * CELL),
             max(0, 2 * top - _MARGIN),
-            min(width, 2 * _CELL * (right + 1) + 2 * _CELL),
+            min(width, 2 * CELL * (right + 1) + 2 * CELL),
             min(height, 2 * bottom + _MARGIN),
         )
         for left, right, top, bottom in tallest

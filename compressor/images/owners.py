@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from compressor.images.pixel_boxes import PixelBox
-from compressor.images.text_height import Grey, count_steps, find_bands, find_steps
+from compressor.images.text_height import CELL, Grey, count_steps, find_bands, find_steps
 
-_CELL = 16  # columns of a cell of `text_height`
 _MAX_GAP_CELLS = 15  # empty cells between two texts of one row: 240 pixels
 _MAX_WORD_GAP_CELLS = 2  # between two words or numbers of a text: none is cut in half
 _MARGIN = 24  # pixels around the text of a row: a cell with a part of a letter does not count as text
@@ -29,14 +28,14 @@ def with_owners(boxes: Iterable[PixelBox], grey: Grey) -> tuple[PixelBox, ...]:
     for box in boxes:
         middles = (tops + bottoms) // 2
         cells = sorted(set(columns[(middles >= box.top) & (middles < box.bottom)].tolist()))
-        left, right = box.left // _CELL, (box.right - 1) // _CELL
+        left, right = box.left // CELL, (box.right - 1) // CELL
         for column in reversed(cells):
             if column < left and left - column <= _MAX_GAP_CELLS:
                 left = column
         for column in cells:
             if column > right and column - right <= _MAX_WORD_GAP_CELLS:
                 right = column
-        start, end = left * _CELL - _MARGIN, min(grey.shape[1], (right + 1) * _CELL + _MARGIN)
+        start, end = left * CELL - _MARGIN, min(grey.shape[1], (right + 1) * CELL + _MARGIN)
         widened.append(box._replace(left=max(0, min(box.left, start)), right=max(box.right, end)))
     return join_overlapping(widened)
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 Grey = npt.NDArray[np.uint8]
 
-_CELL = 16
+CELL = 16
 #: Brightness steps that count: grey text (#767676) on white has 137 levels of contrast, of which antialiasing
 #: leaves a third at its thinnest strokes.
 _MIN_STEP = 26
@@ -67,7 +67,7 @@ def smallest_text_height(grey: Grey) -> float | None:
         if len(heights) >= _MIN_CELLS:
             needed = max(_MIN_CELLS, int(_MIN_FRACTION * len(heights)))
             return float(np.partition(heights, needed - 1)[needed - 1]) * scale
-        if min(grey.shape) < 2 * _CELL:
+        if min(grey.shape) < 2 * CELL:
             break
         grey = halve(grey)
         scale *= 2
@@ -122,7 +122,7 @@ def halve(grey: Grey) -> Grey:
 
 def find_steps(grey: Grey) -> npt.NDArray[np.bool_]:
     """Returns where the brightness changes from a pixel to its right neighbour, shape [height, width // 16 * 16]."""
-    width = max(0, (grey.shape[1] - 1) // _CELL * _CELL)
+    width = max(0, (grey.shape[1] - 1) // CELL * CELL)
     left, right = grey[:, :width], grey[:, 1 : width + 1]
     step = np.maximum(left, right)
     step -= np.minimum(left, right)
@@ -133,7 +133,7 @@ def find_steps(grey: Grey) -> npt.NDArray[np.bool_]:
 def count_steps(steps: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
     """Returns the number of brightness steps in each cell of one row and 16 columns, shape [height, width // 16]."""
     if not steps.size:
-        return np.zeros((steps.shape[0], steps.shape[1] // _CELL), np.uint8)
+        return np.zeros((steps.shape[0], steps.shape[1] // CELL), np.uint8)
     counts: npt.NDArray[np.uint8] = _BITS[np.packbits(steps, axis=1).view(np.uint16)]
     return counts
 

@@ -50,6 +50,7 @@ class ImageForms:
         """Takes the parsed messages, the counter of the target model, and what may be done."""
         self._context, self._counter, self._policy = context, counter, policy
         self._known: dict[Key, KnownImage | None] = {}
+        self._refs: dict[Key, str] = {}
         self.warnings: list[str] = []
 
     def can_decode(self) -> bool:
@@ -88,7 +89,10 @@ class ImageForms:
 
     def ref(self, frame: Frame) -> str:
         """Returns the ref of an image."""
-        return compute_ref(self.source(frame))
+        key = frame.key
+        if key not in self._refs:
+            self._refs[key] = compute_ref(self.source(frame))
+        return self._refs[key]
 
     def with_ref(self, frame: Frame, note: str) -> str:
         """Returns a note about an image with the placeholder that gives the image back."""

@@ -131,8 +131,8 @@ class ImagePlanner:
             before: The tokens of the whole context.
             budget: The tokens that it may have.
         """
-        policy, self._excess = self._policy, before - budget
-        excess = self._excess
+        policy, excess = self._policy, before - budget
+        self._excess = excess
         if policy.fold_repeats:
             self._fold_equal()
         if policy.drop_stale and self._excess - self.saved >= sum(self.tokens(f) - LINE_TOKENS for f in self.stale):

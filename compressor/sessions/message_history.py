@@ -17,6 +17,7 @@ from compressor.context.formats.signed_reasoning import Removed, strip_finished_
 from compressor.context.model import Context, Turn
 from compressor.context.tool_rounds import find_round_start, group_tool_rounds
 from compressor.errors import CompressorError, ContextError
+from compressor.images.policy import ImagePolicy
 from compressor.pipeline.tools import search_tool
 from compressor.sessions import archive
 from compressor.sessions.context_tools import CONTEXT_TOOL_NAMES
@@ -180,13 +181,15 @@ class MessageHistory:
             for i in members:
                 if deduplicate and not entries[i].edits and turns[i].result_call_ids:
                     earlier.update(self._earlier.of_message(turns[i], entries[i], self.messages[i]))
-        if edit and self.runtime.policy.ingest and self.runtime.engine.images is not None:
-            self._ingest_images([i for i, done in enumerate(ingested) if not done], deduplicate)
+        policy = self.runtime.engine.images
+        if edit and self.runtime.policy.ingest and policy is not None:
+            self._ingest_images(policy, [i for i, done in enumerate(ingested) if not done], deduplicate)
 
-    def _ingest_images(self, positions: Sequence[int], deduplicate: bool) -> None:
+    def _ingest_images(self, policy: ImagePolicy, positions: Sequence[int], deduplicate: bool) -> None:
         """Makes the images of new results cheaper, and lets stale screenshots leave.
 
         Args:
+            policy: What may be done with images.
             positions: The positions of the messages that are new.
             deduplicate: Replace an image that resembles one in the view by a note.
         """
@@ -197,7 +200,7 @@ class MessageHistory:
             return
         from compressor.sessions.session_images import SessionImages
 
-        images = SessionImages(self.runtime, context, lead, entries, deduplicate)
+        images = SessionImages(self.runtime, policy, context, lead, entries, deduplicate)
         results = {i for i in new if turns[i].result_call_ids and entries[i].ingested and not entries[i].pinned}
         for i, own in images.ingest(results).items():
             self._edit(i, turns[i], {**entries[i].edits, **own})

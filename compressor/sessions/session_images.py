@@ -13,6 +13,7 @@ from compressor.context.image_edits import edit_note
 from compressor.context.model import Context, TextSlot
 from compressor.context.refs import find_refs
 from compressor.images.frames import Frame
+from compressor.images.policy import ImagePolicy
 from compressor.pipeline.image_planner import LINE_TOKENS, ImagePlanner
 from compressor.sessions.image_numbers import number_images
 from compressor.sessions.runtime import Edits, SessionRuntime
@@ -38,6 +39,7 @@ class SessionImages:
     def __init__(
         self,
         runtime: SessionRuntime,
+        policy: ImagePolicy,
         context: Context,
         lead: int,
         records: Sequence[MessageRecord],
@@ -47,17 +49,14 @@ class SessionImages:
 
         Args:
             runtime: The engine, counter and policy.
+            policy: What may be done with images.
             context: The messages: those in front, then the live ones.
             lead: The number of messages in front.
             records: The records of the live messages.
             deduplicate: Whether a note may stand for an image that resembles one in the view.
         """
         self.runtime = runtime
-        self._records, self._lead, self._deduplicate = records, lead, deduplicate
-        self._planner: ImagePlanner | None = None
-        policy = runtime.engine.images
-        if policy is None:
-            return
+        self._policy, self._lead, self._deduplicate = policy, lead, deduplicate
         changeable = {
             (lead + i, slot.path)
             for i, (turn, record) in enumerate(zip(context.turns[lead:], records, strict=True))
@@ -72,7 +71,7 @@ class SessionImages:
             if (lead + i, path) in changeable
         }
         users = [i for i, turn in enumerate(context.turns) if turn.role == "user"]
-        changeable = {key for key in changeable if key[0] not in (*users[:1], *users[-1:])}
+        changeable = {key for key in changeable if key[0] not in users[:1] + users[-1:]}
         self._planner = ImagePlanner(
             context,
             runtime.counter,
@@ -81,7 +80,6 @@ class SessionImages:
             known,
             number_images(context.turns[lead:], records, lead),
         )
-        self._policy = policy
         self._changeable = changeable
 
     def ingest(self, positions: Collection[int]) -> dict[int, Edits]:
@@ -91,8 +89,6 @@ class SessionImages:
             positions: The positions of new messages with results of tools.
         """
         planner = self._planner
-        if planner is None:
-            return {}
         out: dict[int, Edits] = {}
         for frame in planner.frames:
             i = frame.message - self._lead
@@ -125,7 +121,7 @@ class SessionImages:
     def drop_stale(self) -> dict[int, Edits]:
         """Returns the edits that let lines stand for the stale screenshots, by position; none if they are few."""
         planner = self._planner
-        if planner is None or not self._policy.drop_stale:
+        if not self._policy.drop_stale:
             return {}
         leaving: Sequence[Frame] = [frame for frame in planner.stale if planner.shows_picture(frame)]
         if not self._is_worth(planner, leaving) or not self._is_worth(planner, leaving := _unneeded(planner, leaving)):

@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("PIL")
 
-from compressor.images import known_image as module
+from compressor.images import decoding
 from compressor.images.known_image import is_decoding_installed, known_image
 from support.picture_runs import encode, screen_data
 from support.screens import draw_lines
@@ -52,7 +52,7 @@ def test_pixels_that_are_forgotten_are_decoded_again() -> None:
     known = known_image(screen_data(3))
     first = known.picture
     assert first is not None
-    module._pixels.clear()
+    decoding._pictures.clear()
     second = known.picture
     assert second is not None and second.image.tobytes() == first.image.tobytes()
 
