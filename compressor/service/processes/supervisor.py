@@ -65,8 +65,8 @@ class Supervisor:
         """Serves until a signal arrives.
 
         Raises:
-            CompressorError: One of the first workers cannot start, workers crash over and over, or a worker has not
-                ended as it should.
+            CompressorError: One of the first workers cannot start, or is killed before any worker has started; workers
+                crash over and over; or a worker has not ended as it should.
         """
         metrics_folder = prepare_multiprocess()
         handlers = {sig: signal.signal(sig, self._on_signal) for sig in (signal.SIGTERM, signal.SIGINT)}
@@ -121,7 +121,9 @@ class Supervisor:
             if worker.process.exitcode not in (0, -signal.SIGTERM) and worker.may_serve:
                 self._failure = self._failure or f"the service did not shut down cleanly: {worker.describe_end()}"
             return
-        if worker.slot not in self._all_started:
+        # Where another worker serves, a kill says nothing about the settings: memory was short, or somebody did it.
+        was_killed = bool(self._all_started) and (worker.process.exitcode or 0) < 0
+        if worker.slot not in self._all_started and not was_killed:
             raise CompressorError(f"the service could not start: {worker.describe_end()}")
         is_early = time.monotonic() - worker.started < MIN_UPTIME
         self._early_crashes = self._early_crashes + 1 if is_early else 0

@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sysconfig
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -276,11 +275,12 @@ def test_the_commands_of_the_deployment(image: Path, compose: dict[str, Any]) ->
             # A worker that is killed is replaced, and the container stays.
             children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
             os.kill(int(children[-1]), signal.SIGKILL)
-            time.sleep(0.5)
-            assert run(healthy).returncode == 0 and process.poll() is None
+            wait_for(lambda: "killed by SIGKILL" in (image / "log").read_text())
+            wait_for(lambda: run(healthy).returncode == 0)  # the other one may still have been starting
+            assert process.poll() is None, (image / "log").read_text()
         finally:
             process.terminate()
-            assert process.wait(40) == 0
+            assert process.wait(40) == 0, (image / "log").read_text()
     finally:
         redis.kill()
         redis.wait()
