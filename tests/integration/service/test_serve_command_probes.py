@@ -136,6 +136,7 @@ def test_a_closed_terminal_ends_it(tmp_path: Path) -> None:
     port = free_port()
     pid, terminal = pty.fork()
     if pid == 0:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it would be ignored, and the service stay
         command = [sys.executable, "-m", "compressor.cli", "serve", "--port", str(port), "--store", "memory"]
         os.execve(sys.executable, command, {**os.environ})
     wait_for(lambda: ask(port, "/readyz") == 200, 60)
