@@ -12,7 +12,7 @@ class ImagePolicy:
     """What may be done with images to reach a budget. Every image that changes stays behind a ref.
 
     The steps are taken in the order of the fields, each only as far as the budget demands. In a session the first two
-    are taken as soon as a tool has returned an image.
+    are taken as soon as a tool has returned an image, or a program has shown one in a user message.
 
     Attributes:
         fold_repeats: An image that repeats another one becomes a note, or a note and the part that differs.

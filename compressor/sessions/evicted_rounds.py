@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast, get_args
 
 from compressor.context.formats import serialization
-from compressor.context.formats.json_values import part_json
+from compressor.context.formats.json_values import part_json, to_plain_dict
 from compressor.context.model import Turn
 from compressor.context.refs import compute_ref, format_placeholder
 from compressor.sessions.summaries.passage import Passage, PassageKind
@@ -21,6 +21,7 @@ MAX_LABEL_CHARS = 90
 LABEL_END_CHARS = 30  # of a longer label, the end that is shown
 MIN_BARE_LINES = 4  # the newest lines without a best line, which stay as long as others can be shortened
 MAX_BEST_CHARS = 140
+MAX_LINE_IMAGES = 4  # the newest images of a round, which can be seen without reading the round first
 BEST_SIGN = " → "  # between what was called and the best line of the round
 PASSAGE_KINDS = get_args(PassageKind)
 DISPLAY_NAMES = {"tool_call": "call", "tool_result": "result"}  # shorter names of kinds, for the agent
@@ -96,9 +97,8 @@ class EvictedRound:
                 elif not first_words and slot.kind in ("user", "assistant"):
                     first_words = f"{slot.kind}: {slot.text}"
             parts += [f"[{turn.role}]\n{text}" for text in turn.unedited_texts if text]
-            calls += [
-                name for name in turn.extras if turn.call_ids and not any(s.kind == "tool_call" for s in turn.slots)
-            ]
+            if turn.call_ids and not any(slot.kind == "tool_call" for slot in turn.slots):
+                calls += [_describe_action(message)] if _describe_action(message) else turn.extras
         label = " ".join((" + ".join(calls) or first_words or "a message").split())
         if len(label) > MAX_LABEL_CHARS:  # calls of one tool often differ at their ends
             label = f"{label[: MAX_LABEL_CHARS - LABEL_END_CHARS - 1]}…{label[-LABEL_END_CHARS:]}"
@@ -109,7 +109,24 @@ class EvictedRound:
     def line(self) -> str:
         """Returns its line in the index."""
         best = f"{BEST_SIGN}{self.best}" if self.best and self.best not in self.label else ""
-        return f"{self.label}{best} {format_placeholder(self.ref)}"
+        shown = " ".join(map(format_placeholder, list(self.images)[-MAX_LINE_IMAGES:]))
+        images = f" (image{'s' * (len(self.images) > 1)} {shown})" if shown else ""
+        return f"{self.label}{images}{best} {format_placeholder(self.ref)}"
+
+
+def _describe_action(message: Any) -> str:
+    """Returns what a call without arguments does, such as "click left 809 162" of a computer; "" if it does not say."""
+    return " ".join(_scalars((to_plain_dict(message) or {}).get("action")))
+
+
+def _scalars(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            yield from _scalars(item)
+    elif value is not None and not isinstance(value, bool):
+        yield str(value)
 
 
 def reasoning_text(text: str) -> EvictedRound:

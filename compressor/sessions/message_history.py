@@ -201,8 +201,8 @@ class MessageHistory:
         from compressor.sessions.session_images import SessionImages
 
         images = SessionImages(self.runtime, policy, context, lead, entries, deduplicate)
-        results = {i for i in new if turns[i].result_call_ids and entries[i].ingested and not entries[i].pinned}
-        for i, own in images.ingest(results).items():
+        shown = {i for i in new if turns[i].role != "assistant" and entries[i].ingested and not entries[i].pinned}
+        for i, own in images.ingest(shown).items():
             self._edit(i, turns[i], {**entries[i].edits, **own})
         for i, own in (images.drop_stale() if deduplicate else {}).items():
             unchanged = self.head_tokens() + sum(entry.tokens for entry in entries[:i])

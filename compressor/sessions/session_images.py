@@ -70,8 +70,8 @@ class SessionImages:
             for path, text in record.edits.items()
             if (lead + i, path) in changeable
         }
-        users = [i for i, turn in enumerate(context.turns) if turn.role == "user"]
-        changeable = {key for key in changeable if key[0] not in users[:1] + users[-1:]}
+        first_user = next((i for i, turn in enumerate(context.turns) if turn.role == "user"), -1)
+        changeable = {key for key in changeable if key[0] != first_user}
         self._planner = ImagePlanner(
             context,
             runtime.counter,
@@ -86,13 +86,13 @@ class SessionImages:
         """Returns the edits of images that are new, by position of their messages.
 
         Args:
-            positions: The positions of new messages with results of tools.
+            positions: The positions of new messages. What the user shows in them, and no program, stays as it is.
         """
         planner = self._planner
         out: dict[int, Edits] = {}
         for frame in planner.frames:
             i = frame.message - self._lead
-            if i not in positions or frame.key not in self._changeable or planner.is_edited(frame):
+            if i not in positions or not self._may_edit(frame) or planner.is_edited(frame):
                 continue
             if planner.keeps_size(frame) or not planner.forms.can_decode():
                 continue
@@ -106,6 +106,9 @@ class SessionImages:
         self.runtime.warn(*planner.forms.warnings)
         self._store(planner)
         return out
+
+    def _may_edit(self, frame: Frame) -> bool:
+        return frame.key in self._changeable and frame.source != "user"
 
     def _repeat(self, planner: ImagePlanner, frame: Frame) -> str | None:
         if not (self._policy.fold_repeats and frame.is_screenshot and frame.slot.editable):

@@ -276,6 +276,30 @@ def test_pictures_of_the_user_and_of_pinned_messages_stay() -> None:
     assert data[0] == mine and screen_data(1) in data and screen_data(31) in data
 
 
+def observed_round(shot: Shot, number: int) -> list[Any]:
+    """A round of OpenAI chat, whose results hold texts only: a program shows the screenshot in a user message."""
+    call, result = write_rounds("openai_chat", [shot], number)
+    *texts, part = result["content"]
+    seen = user_message("openai_chat", f"Screenshot after step {number + 1}:", part)
+    return [call, {**result, "content": texts}, seen]
+
+
+def test_screenshots_that_a_program_shows_in_user_messages_are_those_of_a_tool() -> None:
+    mine, first = screen_data(30), page_shot(1)
+    session, shots = make(), [first, page_shot(2), page_shot(1, ("digit",)), first]
+    session.append(user_message("openai_chat", "Find this.", image_part("openai_chat", mine)))
+    for i, shot in enumerate(shots):
+        session.append(*observed_round(shot, i))
+        before = session.view()
+    data = image_data(before)
+    assert data[:3] == [mine, first.data, shots[1].data] and len(data) == 4  # the part that differs
+    assert list(texts_of(before))[-1].startswith("[image 5: the same as image 2")
+    # What the user shows stays, also where it repeats a screenshot.
+    session.append(user_message("openai_chat", "What is wrong here?", image_part("openai_chat", first.data)))
+    after = session.view()
+    assert dumped(after[: len(before)]) == dumped(before) and image_data(after) == [*data, first.data]
+
+
 def test_results_of_a_tool_that_is_never_compressed_keep_their_images() -> None:
     rule = Policy(tools={"browser_navigate": ToolRule(never_compress=True)})
     shots = browsing((1, 1, 1))
