@@ -59,7 +59,8 @@ _FORMS: dict[str, tuple[tuple[str, ...], str]] = {
         r"(?:sk-|csk-|gsk_|xai-|r8_|pplx-|tvly-|lsv2_|lin_api_|ntn_|nvapi-|fw_)[A-Za-z0-9_-]{20,}",
     ),
 }
-_TOKENS = re.compile(_START + "(?:" + "|".join(f"(?P<{kind}>{form})" for kind, (_, form) in _FORMS.items()) + ")")
+_ANY_FORM = "|".join(f"(?P<{kind}>{form})" for kind, (_, form) in _FORMS.items())
+_TOKENS, _NEXT_TOKEN = re.compile(f"{_START}(?:{_ANY_FORM})"), re.compile(_ANY_FORM)
 _HINTS = tuple(hint for hints, _ in _FORMS.values() for hint in hints)
 _JWT = re.compile(_START_RUN + r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}")
 
@@ -116,7 +117,7 @@ def redact(text: str, level: str = "secrets") -> str:
     if "PRIVATE KEY" in text:
         text = _without_private_keys(text)
     if any(hint in text for hint in _HINTS):
-        text = _TOKENS.sub(_token, text)
+        text = _without_tokens(text)
     if "eyJ" in text:
         text = _JWT.sub("[redacted:jwt]", text)
     if "://" in text:
@@ -183,11 +184,19 @@ def looks_random(value: str, min_bits: float = 3.0) -> bool:
     return -sum(n / total * math.log2(n / total) for n in counts.values()) >= min_bits
 
 
-def _token(match: re.Match[str]) -> str:
-    kind = match.lastgroup
-    if kind in ("api_key", "slack_webhook") and not looks_random(match[0]):
-        return match[0]  # for example names of CSS classes: sk-...
-    return f"[redacted:{kind}]"
+def _without_tokens(text: str) -> str:
+    """The text without what has the format of a token, also directly behind another one whose length is fixed."""
+    parts, at = [], 0
+    match = _TOKENS.search(text)
+    while match:
+        kind, end = match.lastgroup, match.end()
+        if kind in ("api_key", "slack_webhook") and not looks_random(match[0]):  # for example a CSS class: sk-...
+            match = _TOKENS.search(text, end)
+            continue
+        parts += [text[at : match.start()], f"[redacted:{kind}]"]
+        at = end
+        match = _NEXT_TOKEN.match(text, end) or _TOKENS.search(text, end)
+    return "".join([*parts, text[at:]])
 
 
 def _without_private_keys(text: str) -> str:
