@@ -164,6 +164,11 @@ def _parse(table: str, scale: tuple[float, float]) -> list[OcrWord]:
     return words
 
 
+def is_tesseract_installed() -> bool:
+    """Returns whether Tesseract's program is found. Does not run it."""
+    return shutil.which(_PROGRAM) is not None
+
+
 @functools.lru_cache(maxsize=8)
 def find_ocr_engine(languages: str = "eng") -> TesseractEngine | None:
     """Returns an OCR engine, or None if Tesseract's program, its language data or Pillow is missing. Never raises.

@@ -194,9 +194,14 @@ class ResultCache:
         return cache_identity(self._engine.scorer)
 
     @cached_property
-    def _encoder(self) -> str:
+    def _image_readers(self) -> str:
+        """What reads images here, such as Pillow; "" if one of these has no identity."""
+        from compressor.images.known_image import is_decoding_installed
+        from compressor.images.ocr import is_tesseract_installed
+
         relevance = self._engine.image_relevance
-        return "-" if relevance is None else cache_identity(relevance)
+        encoder = "-" if relevance is None else cache_identity(relevance)
+        return f"{encoder} {is_decoding_installed():d}{is_tesseract_installed():d}" if encoder else ""
 
     def _request(
         self, kind: str, compute: Callable[..., AnyResult], content: Any, options: Mapping[str, Any]
@@ -224,8 +229,8 @@ class ResultCache:
             return None
         encoded = text.encode("utf-8", "surrogatepass")
         file = file_digest(counter.file) if counter.file else "-"
-        encoder = self._encoder if "image" in text else "-"  # texts do not need the model
-        if not file or not encoder:
+        image_readers = self._image_readers if "image" in text else "-"  # texts do not need them
+        if not file or not image_readers:
             return None
         front = [
             FORMAT_VERSION,
@@ -234,7 +239,7 @@ class ResultCache:
             self._scorer,
             repr(words),
             repr(self._engine.images),
-            encoder,
+            image_readers,
             counter.name,
             file,
         ]
