@@ -60,7 +60,10 @@ def test_what_has_a_form_is_found_wherever_it_stands(kind: str, around: str) -> 
     assert redact(made) == made
 
 
-@given(st.lists(st.sampled_from(["aws_key", "google_key", "package_token", "cloud_token", "compressor_key"]), min_size=2))
+FIXED_LENGTHS = ("aws_key", "google_key", "package_token", "cloud_token", "compressor_key")
+
+
+@given(st.lists(st.sampled_from(FIXED_LENGTHS), min_size=2))
 def test_keys_of_a_fixed_length_are_found_directly_behind_each_other(kinds: list[str]) -> None:
     # An AWS key is one only if no letter or digit follows, so here it can only be the last one.
     kinds = [kind for kind, after in zip(kinds, [*kinds[1:], ""], strict=True) if kind != "aws_key" or not after]
