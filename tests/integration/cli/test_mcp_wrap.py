@@ -190,10 +190,14 @@ def test_progress_and_cancellation_pass_through(tmp_path: Path) -> None:
         assert not (tmp_path / "finished").exists()
 
         marker = tmp_path / "cancelled"
-        call = asyncio.create_task(agent.call("work_slowly", seconds=60, marker=str(marker)))
-        await asyncio.sleep(0.5)
-        call.cancel()
-        with anyio.fail_after(20):
+        steps.clear()
+        arguments = {"seconds": 240, "marker": str(marker)}
+        work = agent.client.call_tool("work_slowly", arguments, progress_callback=on_progress)
+        call = asyncio.create_task(work)
+        with anyio.fail_after(60):
+            while not steps:
+                await asyncio.sleep(0.02)
+            call.cancel()
             while not marker.exists() or not marker.read_text():
                 await asyncio.sleep(0.02)
         assert await agent.call("echo", values=1) == "1"

@@ -157,12 +157,12 @@ def test_a_service_that_starts_without_redis_knows_the_keys_later(tmp_path: Path
 
 
 def test_an_expired_original_is_served_from_no_cache(server: RedisServer) -> None:
-    heads, settings = settings_for(server, tenants={"red": {"originals_ttl": 2}})
+    heads, settings = settings_for(server, tenants={"red": {"originals_ttl": 5}})
     with Service(**settings) as service:
         refs = {name: fill(service, heads[name]) for name in ("red", "blue")}
         get = {name: f"/v1/retrieve/{ref}" for name, ref in refs.items()}
         assert service.http.get(get["red"], headers=heads["red"]).status_code == 200
-        time.sleep(2.3)  # every use would renew the TTL
+        time.sleep(5.3)  # every use would renew the TTL
         answer = service.http.get(get["red"], headers=heads["red"])
         assert answer.status_code == 410 and answer.json()["error"]["type"] == "expired_ref"
         assert service.http.get(get["blue"], headers=heads["blue"]).status_code == 200

@@ -120,12 +120,12 @@ def test_tenants_over_the_same_connections(server: RedisServer) -> None:
 
 
 def test_ttl_by_the_servers_clock(server: RedisServer) -> None:
-    store = RedisStore(server.url, ttl=2.0)
+    store = RedisStore(server.url, ttl=4.0)
     store.put({"used": b"1", "left": b"2"})
     assert store.append_log("used", 0, [b"1"])
     assert store.append_log("left", 0, [b"1"])
     for _ in range(6):
-        time.sleep(0.4)
+        time.sleep(0.8)
         assert store.get("used") == b"1"
         assert store.read_log("used", 1) == []
     for gone in (lambda: store.get("left"), lambda: store.read_log("left")):
