@@ -23,10 +23,13 @@ _FOOT = re.compile(
 )
 _QUOTED = re.compile(r'"[^"\n]*"')
 _QUOTED_LINES = re.compile(r'"[^"]*"')
+_CELL = "0"  # stands for a quoted cell
 _READ = 4000  # characters
 _GUTTER = re.compile(r"\S(?: {2,}|\t)(?=\S)")
 _TROUBLE = ("error", "failed", "crashloop", "oomkilled", "evicted", "imagepull", "unhealthy")
-_REPR = ("[(", "[{'", "[[", "((", "{(", "['", "{'")
+_REPR = re.compile(r"\s*(?:\[(?:[(\[']|\{')|\(\(|\{[('])")
+#: A printed list whose elements say their type, such as `rows = [Row(name='x'), Row(name='y')]`.
+_TYPED_REPR = re.compile(r"\s*(?:\w{1,30} ?= ?|\w{1,30}(?=\())?[\[(](?P<type>[A-Za-z_]\w{0,60})[({]")
 _REPR_ROW = re.compile(r"(?<=[)\]}]),\s(?=[(\[{])")
 
 
@@ -39,8 +42,8 @@ def segment_table(text: str, hint: str = "") -> SpanLayout:
     rules = [i for i, s in enumerate(where) if text[s] in "-+| \t=:" and RULE.match(text, s)]
     if rules:
         return _ruled(text, where, rules)
-    if len(where) < 3 and text.lstrip()[:3].startswith(_REPR):
-        return build_layout("table", text, [0, *(m.end() for m in _REPR_ROW.finditer(text))])
+    if len(where) < 3 and (row := _repr_row(text)):
+        return build_layout("table", text, [0, *(m.end() for m in row.finditer(text))])
     starts = np.array(where, np.int32)
     if '"' in text:
         starts = _records(text, starts)
@@ -57,15 +60,15 @@ def segment_table(text: str, hint: str = "") -> SpanLayout:
 
 def is_table(sample: str, lines: list[str]) -> bool:
     """Returns whether the lines of a sample look like rows: below a rule, or with equally many cells."""
-    if sample.lstrip()[:3].startswith(_REPR):
+    if _REPR.match(sample):
         return _REPR_ROW.search(sample) is not None
     if len(lines) < 3:
-        return False
+        return (row := _repr_row(sample)) is not None and row.search(sample) is not None
     if any(x.strip()[:1] in ("|", "+", "-") and "-" in x and RULE.match(x) and len(x.strip()) > 3 for x in lines[:4]):
         return True
-    plain = [_QUOTED.sub("", line) for line in lines] if '"' in sample else lines
+    plain = [_QUOTED.sub(_CELL, line) for line in lines] if '"' in sample else lines
     if any('"' in line for line in plain):  # line breaks inside quotes
-        whole = _QUOTED_LINES.sub("", sample[:_READ]).split("\n")
+        whole = _QUOTED_LINES.sub(_CELL, sample[:_READ]).split("\n")
         plain = [line for line in (whole[:-1] if len(sample) > _READ else whole) if line.strip()]
         if len(plain) < 3:
             return False
@@ -81,6 +84,13 @@ def is_table(sample: str, lines: list[str]) -> bool:
                 return True
     wide = [len(_GUTTER.findall(line)) for line in lines]
     return wide[0] >= 2 and sum(abs(w - wide[0]) <= 1 for w in wide) >= 0.8 * len(wide)
+
+
+def _repr_row(text: str) -> re.Pattern[str] | None:
+    """Returns what stands between the rows of a printed list; None if the text does not begin like one."""
+    if typed := _TYPED_REPR.match(text):
+        return re.compile(rf"(?<=[)\]}}]),\s(?={typed['type']}[({{])")
+    return _REPR_ROW if _REPR.match(text) else None
 
 
 def _are_sentences(lines: list[str], cell: str) -> bool:
