@@ -115,7 +115,7 @@ def looks_like_code(str string, bint headings, Place most, object read, object i
         return None
     cdef Place start = 0, stop, a, b, first, last, count = 0, statements = 0
     cdef Line line
-    cdef bint begins, data
+    cdef bint begins, data, is_list
     while start < text.size and count < most:
         stop = line_end(text, start)
         a, b = start, stop
@@ -125,7 +125,8 @@ def looks_like_code(str string, bint headings, Place most, object read, object i
             strip(text, &first, &last)
             begins = begins_statement(string, text, first, last, words)
             if begins or is_not_data(text, first, last):
-                if not (last - first == 1 and char_at(text, first) == u')'):
+                is_list = char_at(text, first) == u'(' and char_at(text, last - 1) == u')'
+                if not (is_list or (last - first == 1 and char_at(text, first) == u')')):
                     read_line(string, text, a, b, indent_of(text, start, a), False, headings, &line, is_rule)
                     if line.kind == RARE:
                         kind = read(string[a:b], indent_of(text, start, a), False, headings).kind
@@ -351,6 +352,8 @@ cdef bint closes(const Text& text, Place a, Place b) noexcept:
         i = a + 2
     elif says(text, a, b, "done"):
         i = a + 4
+    elif says(text, a, b, ":END:"):
+        i = a + 5
     else:
         return False
     return ends(text, i, b)
@@ -421,6 +424,8 @@ cdef bint is_comment(const Text& text, Place a, Place b) noexcept:
         return second == u'/' or second == u'*'
     if first == u'*':
         return second == u'/' or is_blank(second)
+    if first == u'!':
+        return a + 1 == b or is_blank(second) or second == u'\r'
     if first == u'<':
         return says(text, a, b, "<!--")
     if first == u'-':

@@ -32,7 +32,7 @@ _RULE_WORDS = re.compile(
 _SECTION = re.compile(r"\[{1,2}[^\[\]\n,{}]{1,120}\]{1,2}[ \t]*(?:[#;][^\n]*)?\r?$")
 _HEADING = re.compile(r"(#{1,6})[ \t]+\S")
 _ITEM = re.compile(r"(?:[-*+•‣]|\d{1,4}[.)])(?:[ \t]+|\r?$)")
-_COMMENT = re.compile(r"#|;|//|/\*|\*/|\*(?=[ \t])|<!--|--[ \t]|rem[ \t]|\\\"", re.I)
+_COMMENT = re.compile(r"#|;|//|/\*|\*/|\*(?=[ \t])|!(?=[ \t\r]|$)|<!--|--[ \t]|rem[ \t]|\\\"", re.I)
 _DIRECTIVE = re.compile(r"\.\.[ \t]+(?P<key>[\w:.-]+?)::(?=\s|$)[ \t]*(?P<value>[^\n]*)")
 #: A key that is quoted, bold or plain, what separates it from its value, and the value.
 _FIELD = re.compile(
@@ -53,7 +53,7 @@ _ELEMENT = re.compile(r"(?:\"[^\"\n]*\"|'[^'\n]*')[,;]?[ \t]*(?:[#;/][^\n]*)?\r?
 _BRACKET = re.compile(r"[{(\[][ \t]*\r?$")
 _OPENS = re.compile(r"[{(\[][ \t]*(?:[#;/][^\n]*)?\r?$")
 _ENTRY = re.compile(r"@\w+[ \t]*[{(][^,\n]{0,100},[ \t]*\r?$")
-_CLOSE = re.compile(r"[}\])]+[;,]?[ \t]*\r?$|(?:end|fi|done)\b[ \t]*\r?$")
+_CLOSE = re.compile(r"[}\])]+[;,]?[ \t]*\r?$|(?:(?:end|fi|done)\b|:END:)[ \t]*\r?$")
 _NOT_DATA = re.compile(r"[;{]\r?$|\)\s*[{:;]?\r?$|\breturn\b|[=!]=|&&|\|\||->|\bdef \b|\bfunction\b")
 _STATEMENT_WORDS = frozenset(
     "public private protected class def import return func fn const let var package if else elif for while static "
@@ -221,7 +221,7 @@ def are_statements(text: str, sample: list[RecordLine]) -> bool:
     for line in sample:
         end = text.find("\n", line.start)
         body = text[line.start : end if end >= 0 else len(text)].strip()
-        if line.kind in ("comment", "rule") or body == ")":
+        if line.kind in ("comment", "rule") or body == ")" or (body[0] == "(" and body[-1] == ")"):
             continue
         if _STATEMENT.match(body):
             statements += 1

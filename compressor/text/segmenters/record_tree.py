@@ -20,11 +20,14 @@ MAX_NAME_CHARS = 80
 MIN_RULED = 4  # with as many rules, what is between them is a record whatever it holds, if it is
 MAX_RULED_CHARS = 500  # no longer than this on average
 MAX_COMMENT_LINES = 3  # longer comments are units of their own
+MIN_RECURRING = 3  # times that a line must come back to be the name of a field whose value is the line below it
 MAX_FIELD_WORDS = 8  # a longer line without a key is text
 DISTINCT = 0.8  # fraction of distinct values from which a field can be the name of its record
 SHARED = 0.6  # fraction of members that must share a key to be records of one kind
 TOP_LEVEL = 2  # of a line without indent
 NAME_KEYS = ("name", "id", "key", "title", "uid", "host", "hostname", "path", "file", "subject", "sku", "url", "email")
+
+_ITEM = "\0-"  # the label of items without a key
 
 
 @dataclass(slots=True)
@@ -90,6 +93,7 @@ class RecordTree:
         """Fills `heads`, `listed` and the names of the records; runs of flat fields become children of their first."""
         heads: list[list[int]] = []
         children = self.children()
+        self._read_values_below(children)
         for parent in sorted(children):
             group = self._group(children[parent], children)
             if len(group) > 1:
@@ -102,6 +106,16 @@ class RecordTree:
         children = self.children()
         for group in heads:
             self._name(group, children)
+
+    def _read_values_below(self, children: dict[int, list[int]]) -> None:
+        """Makes fields of lines that come back, each with one line below it, which is then their value."""
+        pairs = [(i, below[0]) for i, below in children.items() if i >= 0 and len(below) == 1]
+        pairs = [(i, c) for i, c in pairs if self.kinds[i] == self.kinds[c] == "text" and c not in children]
+        times = Counter(self.values[i] for i, _ in pairs)
+        for i, child in pairs:
+            if times[self.values[i]] >= MIN_RECURRING and len(self.values[i].split()) <= MAX_FIELD_WORDS:
+                self.kinds[i], self.keys[i], self.values[i] = "field", self.values[i], self.values[child]
+                self.closes[child] = i
 
     def shared_lines(self) -> int:
         """Returns how many lines begin like a line of most other records."""
@@ -155,8 +169,8 @@ class RecordTree:
         return self._adopt(starts, siblings) if self._alike(starts, data, children) else []
 
     def _share(self, holders: list[int], children: dict[int, list[int]]) -> bool:
-        """Whether most of the nodes have a key in common below them."""
-        found = Counter(k for i in holders for k in {self.keys[c] for c in children[i]} if k)
+        """Whether most of the nodes have a key, or the first word of a short line, in common below them."""
+        found = Counter(k for i in holders for k in {self._shared_label(c) for c in children[i]} if k)
         return bool(found) and max(found.values()) >= max(2, SHARED * len(holders))
 
     def _alike(self, starts: list[int], data: list[int], children: dict[int, list[int]]) -> bool:
@@ -192,7 +206,8 @@ class RecordTree:
                 continue
             # Each run begins after a blank line, or they all have the same keys.
             separate = sum(self.fresh[i] for i in starts[1:]) >= 0.8 * (count - 1)
-            if not separate and (label[0] == "\0" or not self._same_keys(starts, data)):
+            is_worded = label[0] == "\0" and label != _ITEM
+            if not separate and (is_worded or not self._same_keys(starts, data)):
                 continue
             if len(data) - begun < 1.5 * count and not any(i in children for i in starts):
                 continue
@@ -213,7 +228,9 @@ class RecordTree:
         return f"\0{words[0]}" if short or (len(words) > 1 and self.fresh[i]) else ""
 
     def _label(self, i: int) -> str:
-        """What a line without a key can recur by: a section's name, or the first word of a line."""
+        """What a line without a key can recur by: a section's name, a bullet, or the first word of a line."""
+        if self.kinds[i] == "item":
+            return _ITEM
         words = self.values[i].split(None, 1)
         return self.values[i] if self.kinds[i] == "section" else f"\0{words[0] if words else ''}"
 

@@ -13,7 +13,7 @@ from compressor.text.segmenters.base import UnitFlag
 from compressor.text.segmenters.lines import Flags, Ints, flag_words
 from compressor.text.segmenters.record_layout import NodePieces, RecordLayout
 from compressor.text.segmenters.record_lines import read_data_lines, record_kinds
-from compressor.text.segmenters.record_tree import MIN_RULED, RecordTree, tree_of_lines
+from compressor.text.segmenters.record_tree import MIN_RECURRING, MIN_RULED, RecordTree, tree_of_lines
 from compressor.text.segmenters.sentences import sentence_pieces
 from compressor.text.segmenters.span_layout import length_splits
 from compressor.text.segmenters.xml_elements import tree_of_elements
@@ -22,6 +22,7 @@ MIN_FIELDS = 0.7  # fraction of lines that must be fields
 MIN_LINES = 4
 SAMPLE_CHARS = 3_000  # of the beginning and of the middle of a long text
 MIN_SAMPLE_FIELDS = 0.2
+MIN_INDENTED = 0.4  # fraction of lines
 SAMPLE_LINES = 20  # the first lines of a record may be fields and the rest long lists
 MAX_RECORD_CHARS = 1_000  # a larger record is scored by its fields, not as a whole
 LONG_VALUE = 500  # characters from which a value is cut into sentences
@@ -70,9 +71,19 @@ def _may_be_fields(text: str, headings: bool) -> bool:
     head = len(kinds[:SAMPLE_LINES])
     kinds += record_kinds(text[middle : middle + SAMPLE_CHARS], headings) if middle else []
     fields = [kind not in ("text", "comment") for kind in kinds]
-    if kinds.count("rule") >= MIN_RULED:
+    if kinds.count("rule") >= MIN_RULED or _is_outline(text[:SAMPLE_CHARS]):
         return True
     return sum(fields) >= MIN_SAMPLE_FIELDS * len(kinds) or 2 * sum(fields[:head]) >= head
+
+
+def _is_outline(sample: str) -> bool:
+    """Whether many lines are indented, and these or the other ones begin with the same few words each time."""
+    inner, outer = [], []
+    for line in sample.split("\n"):
+        if words := line.split(None, 1):
+            (inner if line[0] in " \t" else outer).append(words[0])
+    recur = any(0 < MIN_RECURRING * len(set(words)) <= len(words) for words in (inner, outer))
+    return recur and len(inner) >= MIN_INDENTED * (len(inner) + len(outer))
 
 
 def _data(tree: RecordTree) -> list[int]:
