@@ -21,6 +21,7 @@ from compressor.scoring.answer_relevance import answer_log_odds, relevance
 from compressor.scoring.base import Query, Scores, UnitBatch
 from compressor.scoring.bm25 import QueryTerms, bm25, matches, max_score, weighted_terms
 from compressor.scoring.name_features import name_features
+from compressor.scoring.negation import find_exclusion
 from compressor.scoring.propagation import column_means, propagate_relevance, rare_cells
 from compressor.scoring.reuse_features import LexicalMatch
 from compressor.scoring.reuse_predictor import reuse_likelihood
@@ -226,6 +227,8 @@ class HeuristicScorer:
             return np.zeros(0, np.float32)
         w = self.weights
         recency = np.exp(-units.ages / w.fade)
+        exclusion = find_exclusion(query, units)
+        query = query if exclusion is None else exclusion.query
         relevant, found = self.match(query, units)
         has_answers = bool(is_answer_text.any())
         if units.matches is not None and has_answers:
@@ -239,10 +242,13 @@ class HeuristicScorer:
             relevant += w.match * match
         if units.image_matches is not None:
             relevant = np.maximum(relevant, (w.lexical + w.source) * units.image_matches)
-            self._reserve_images(query, units, units.image_matches)
-        out += (relevant + self._structure(query, units) + self._outliers(query, units)) / self._sizes(
-            units
-        ) ** w.length
+            self._reserve_matches(query, units, units.image_matches)
+        outliers = self._outliers(query, units)
+        if exclusion is not None:
+            asked = np.isin(units.rows, units.rows[exclusion.asked])
+            outliers[asked] = w.rare + w.queried_rare
+            self._reserve_matches(query, units, asked.astype(np.float32))
+        out += (relevant + self._structure(query, units) + outliers) / self._sizes(units) ** w.length
         out *= flag_factors(w)[units.flags & ALL_FLAGS]
         scores: Scores = (out * self._speech(units)[units.source_indices]).astype(np.float32)
         return scores
@@ -353,8 +359,8 @@ class HeuristicScorer:
         reserve = w.reserve + (w.dialogue_reserve - w.reserve) * turns.share
         units.reserved_share = reserve * query.question_weight * coverage * length
 
-    def _reserve_images(self, query: Query, units: UnitBatch, found: Floats) -> None:
-        """Adds images that match by their pixels to what a part of the budget goes to first."""
+    def _reserve_matches(self, query: Query, units: UnitBatch, found: Floats) -> None:
+        """Adds units that match by something else than words, such as images, to what a part of the budget goes to."""
         if not query.question.strip():
             return
         if units.matches is None:  # no text has a word of the question

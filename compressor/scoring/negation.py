@@ -1,0 +1,89 @@
+"""Finds what a question excludes: "Which hosts are not running?" asks for the rows without the usual value.
+
+The words of such a question are those of the rows that it does not ask for, so every match of words finds the wrong ones.
+It is recognised only where a column of the context has the excluded word in most of its cells.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from compressor.scoring.base import Query, UnitBatch
+from compressor.scoring.bm25 import matches, weighted_terms
+
+MAX_WORDS = 5  # after the negation
+MIN_ROWS = 4
+USUAL = 0.5  # fraction of a column's cells that have the excluded word
+
+#: A negation of a property. After "do", "must" and the like it is an order: "Do not list the active ones."
+_NEGATION = re.compile(
+    r"(?:(?<!\bdo )(?<!\bdoes )(?<!\bdid )(?<!\bmust )(?<!\bshould )(?<!\bcan )(?<!\bcould )(?<!\bwill )(?<!\bwould )"
+    r"(?<!\bmay )(?<!\bif )(?<!\bwhy )\bnot|\b(?:is|are|was|were|has|have|had)n['’]?t|\bno longer|\bother than|\bexcept(?: for)?"
+    r"|\b(?:that|which|who)\s+(?:do|does|did)(?:\s+not|n['’]?t)\s+(?:have|show|use|run)"
+    r"|\b(?:sind|ist|war|waren)\s+nicht|\bn['’]est pas|\bne sont pas|\bno (?:est[áa]n?|son|es))\s+(?P<words>[^?.,;:!\n]+)",
+    re.IGNORECASE,
+)
+_DENIED = re.compile(r"\b(?:not|no|non|never|un)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Exclusion:
+    """What a question excludes.
+
+    Attributes:
+        query: The query without the excluded words.
+        asked: [n] the cells that have another value, which the question asks for.
+    """
+
+    query: Query
+    asked: npt.NDArray[np.bool_]
+
+
+def find_exclusion(query: Query, units: UnitBatch) -> Exclusion | None:
+    """Returns what the question excludes, or None if it excludes nothing that columns of the units hold.
+
+    Args:
+        query: The query.
+        units: The units.
+    """
+    phrases = _NEGATION.findall(query.question)
+    if not phrases or not units.column_names:
+        return None
+    asked = np.zeros(len(units), np.bool_)
+    excluded: list[str] = []
+    for word in dict.fromkeys(word for phrase in phrases for word in phrase.split()[:MAX_WORDS]):
+        other = _cells_without(word, units)
+        if other is not None:
+            asked |= other
+            excluded.append(word)
+    if not excluded:
+        return None
+    gone = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, excluded))})(?!\w)")
+    parts = tuple((gone.sub("", text), weight) for text, weight in query.parts)
+    return Exclusion(replace(query, parts=parts, question=gone.sub("", query.question)), asked)
+
+
+def _cells_without(word: str, units: UnitBatch) -> npt.NDArray[np.bool_] | None:
+    """[n] the cells without a word, in columns where it is usual; None if there is no such column."""
+    terms = weighted_terms(((word, 1.0),))
+    if not terms:
+        return None
+    in_column = (units.columns >= 0) & (units.index.lengths > 0)
+    has = np.zeros(len(units), np.bool_)
+    has[matches(units.index, terms)[0]] = True
+    has &= in_column
+    texts = units.texts()
+    for unit in np.flatnonzero(has).tolist():  # "not running" is not running
+        has[unit] = _DENIED.search(texts[unit]) is None
+    size = int(units.columns.max()) + 1
+    height = np.bincount(units.columns[in_column], minlength=size)
+    times = np.bincount(units.columns[has], minlength=size)
+    usual = (height >= MIN_ROWS) & (times >= USUAL * height) & (times < height)
+    if not usual.any():
+        return None
+    out: npt.NDArray[np.bool_] = in_column & ~has & usual[units.columns]
+    return out
