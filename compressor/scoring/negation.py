@@ -1,7 +1,7 @@
 """Finds what a question excludes: "Which hosts are not running?" asks for the rows without the usual value.
 
 The words of such a question are those of the rows that it does not ask for, so every match of words finds the wrong ones.
-It is recognised only where a column of the context has the excluded word in most of its cells.
+It is recognised only where most cells of a column, or most lines of a log or list, have the excluded word.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from compressor.scoring.base import Query, UnitBatch
 from compressor.scoring.bm25 import matches, weighted_terms
+from compressor.text.segmenters.base import UnitFlag
 
 MAX_WORDS = 5  # after the negation
 MIN_ROWS = 4
@@ -36,11 +37,14 @@ class Exclusion:
 
     Attributes:
         query: The query without the excluded words.
-        asked: [n] the cells that have another value, which the question asks for.
+        asked: [n] the cells or lines that have another value, which the question asks for.
     """
 
     query: Query
     asked: npt.NDArray[np.bool_]
+
+
+_LINES = frozenset(("log", "search", "table"))  # kinds of texts whose units are lines that resemble each other
 
 
 def find_exclusion(query: Query, units: UnitBatch) -> Exclusion | None:
@@ -51,12 +55,13 @@ def find_exclusion(query: Query, units: UnitBatch) -> Exclusion | None:
         units: The units.
     """
     phrases = _NEGATION.findall(query.question)
-    if not phrases or not units.column_names:
+    groups = _groups(units) if phrases else None
+    if groups is None or not (groups >= 0).any():
         return None
     asked = np.zeros(len(units), np.bool_)
     excluded: list[str] = []
     for word in dict.fromkeys(word for phrase in phrases for word in phrase.split()[:MAX_WORDS]):
-        other = _cells_without(word, units)
+        other = _units_without(word, units, groups)
         if other is not None:
             asked |= other
             excluded.append(word)
@@ -67,23 +72,36 @@ def find_exclusion(query: Query, units: UnitBatch) -> Exclusion | None:
     return Exclusion(replace(query, parts=parts, question=gone.sub("", query.question)), asked)
 
 
-def _cells_without(word: str, units: UnitBatch) -> npt.NDArray[np.bool_] | None:
-    """[n] the cells without a word, in columns where it is usual; None if there is no such column."""
+def _groups(units: UnitBatch) -> npt.NDArray[np.int32]:
+    """[n] a number for each column, and for the lines of each log or list; -1 for other units."""
+    groups = np.where(units.index.lengths > 0, units.columns, np.int32(-1)).astype(np.int32)
+    columns = len(units.column_names)
+    is_line = np.zeros(len(units), np.bool_)
+    for i, source in enumerate(units.sources):
+        if source.layout.kind in _LINES and not len(source.layout.column_names):
+            is_line[units.starts[i] : units.starts[i + 1]] = True
+    is_line &= (units.flags & np.uint16(UnitFlag.HEADER | UnitFlag.NOISE | UnitFlag.SUMMARY)) == 0
+    is_line &= units.index.lengths > 0
+    groups[is_line] = columns + units.source_indices[is_line]
+    return groups
+
+
+def _units_without(word: str, units: UnitBatch, groups: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_] | None:
+    """[n] the units without a word, in groups where it is usual; None if there is no such group."""
     terms = weighted_terms(((word, 1.0),))
     if not terms:
         return None
-    in_column = (units.columns >= 0) & (units.index.lengths > 0)
     has = np.zeros(len(units), np.bool_)
     has[matches(units.index, terms)[0]] = True
-    has &= in_column
+    has &= groups >= 0
     texts = units.texts()
     for unit in np.flatnonzero(has).tolist():  # "not running" is not running
         has[unit] = _DENIED.search(texts[unit]) is None
-    size = int(units.columns.max()) + 1
-    height = np.bincount(units.columns[in_column], minlength=size)
-    times = np.bincount(units.columns[has], minlength=size)
+    size = int(groups.max()) + 1
+    height = np.bincount(groups[groups >= 0], minlength=size)
+    times = np.bincount(groups[has], minlength=size)
     usual = (height >= MIN_ROWS) & (times >= USUAL * height) & (times < height)
     if not usual.any():
         return None
-    out: npt.NDArray[np.bool_] = in_column & ~has & usual[units.columns]
+    out: npt.NDArray[np.bool_] = (groups >= 0) & ~has & usual[groups]
     return out
