@@ -50,6 +50,8 @@ cdef class UnitSettings:
         value_writer: Writes plain values.
         types: Leaf, Text, Group and Grid.
         is_summary_key: Matches the keys of members that sum up.
+        is_name: The twin's function.
+        is_pair: The twin's function.
         sizes: LONG_TEXT, SHORT_LIST, SHORT_ROW, LONG_LIST, SHORT_VALUE, MAX_SUMMARY_MEMBERS, MAX_SUMMARY_DEPTH,
             MANY_MEMBERS, SEVERAL_EMPTY, BULKY_CELL, SAMPLED_CELLS, MAX_IDENTITY_CHARS.
         shares: MIN_IDENTITY, MIN_NAMES.
@@ -60,7 +62,7 @@ cdef class UnitSettings:
     """
 
     cdef ValueWriter value_writer
-    cdef object leaf, text, group, grid, is_summary_key
+    cdef object leaf, text, group, grid, is_summary_key, is_name, is_pair
     cdef Py_ssize_t long_text, short_list, short_row, long_list, short_value, max_summary_members, max_summary_depth
     cdef Py_ssize_t many_members, several_empty, bulky_cell, sampled_cells, max_identity_chars
     cdef double min_identity, min_names
@@ -73,6 +75,8 @@ cdef class UnitSettings:
         ValueWriter value_writer not None,
         tuple types not None,
         is_summary_key,
+        is_name,
+        is_pair,
         tuple sizes not None,
         tuple shares not None,
         tuple flags not None,
@@ -82,7 +86,7 @@ cdef class UnitSettings:
     ):
         self.value_writer = value_writer
         self.leaf, self.text, self.group, self.grid = types
-        self.is_summary_key = is_summary_key
+        self.is_summary_key, self.is_name, self.is_pair = is_summary_key, is_name, is_pair
         (
             self.long_text,
             self.short_list,
@@ -120,18 +124,22 @@ cdef class UnitSettings:
         cdef list identity = [], rest = [], cells
         cdef Py_ssize_t c, i, sampled, exact
         cdef str name
-        cdef bint identifies
+        cdef bint identifies, may_name, names_rows, is_named = False, is_exact
+        if len(names) == 2 and self.is_pair(names[0], names[1]):
+            return [[0, 1]]
         for c in range(len(columns)):
             cells, name = columns[c], names[c]
             sampled = min(self.sampled_cells, len(cells))
-            identifies = False
-            if sizes[c] <= self.max_identity_chars and not name.startswith("["):
-                exact = 0
-                for i in range(sampled):
-                    exact += _is_identity(cells[i])
-                identifies = exact >= self.min_identity * sampled or (
-                    c == 0 and len(set(cells[:sampled])) >= self.min_names * sampled
-                )
+            exact = 0
+            for i in range(sampled):
+                exact += _is_identity(cells[i])
+            is_exact = exact >= self.min_identity * sampled
+            may_name = c == 0 or (not is_named and self.is_name(name))
+            names_rows = may_name and len(set(cells[:sampled])) >= self.min_names * sampled
+            is_named = is_named or (names_rows and not is_exact)
+            identifies = (
+                (is_exact or names_rows) and sizes[c] <= self.max_identity_chars and not name.startswith("[")
+            )
             if identifies or name.startswith(self.key_column):
                 identity.append(c)
             else:
@@ -200,6 +208,8 @@ cdef class UnitBuilder:
         grid = self._grid(value, label, step)
         if grid is not None:
             return grid
+        if kind is dict and len(<dict>value) == 2 and (text := self._short_pair(value)):
+            return s.leaf(label, step, self.unit(label + text, -1, 0, -1), text, 0, tuple(value))
         children = []
         if kind is list:
             if step != () and (text := self._short_list(value, s.short_row if type(step) is int else s.short_list)):
@@ -240,6 +250,18 @@ cdef class UnitBuilder:
             texts.append(self.settings.value_writer.write(inner, self.emitter, self.quote))
         text = "[" + ",".join(texts) + "]"
         return text if len(text) <= max_chars else None
+
+    cdef str _short_pair(self, dict value):
+        """Twin: `_Builder._short_pair`."""
+        cdef str text
+        if not self.settings.is_pair(*value):
+            return None
+        for inner in value.values():
+            kind = type(inner)
+            if kind is dict or kind is list or kind is self.settings.value_writer.repeated_keys:
+                return None
+        text = self.emitter.emit(value)
+        return text if len(text) <= self.settings.short_row else None
 
     cdef object _flag_members(self, value, list children, Py_ssize_t depth):
         """Twin: `_Builder._flag_members`."""

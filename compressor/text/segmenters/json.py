@@ -54,6 +54,9 @@ MAX_IDENTITY_CHARS = 48  # mean characters of such a column
 MIN_IDENTITY = 0.5  # fraction of its cells that are ids
 MIN_NAMES = 0.8  # fraction of the first column's cells that are different
 _IDENTITY = re.compile(r'^"?[^"\s]*\d[^"\s]*"?$')
+_NAME = re.compile(r'"?(?:[^"]*[._ -])?(?:\w*name|title|label|subject|login)"?', re.I)  # of a column of names
+_KEY = re.compile(r'"?(?:key|k|name|field|property|attribute|label|header|variable|metric|option)"?', re.I)
+_VALUE = re.compile(r'"?(?:value|val|v)"?', re.I)
 _KEY_ENTRY = f'"{KEY_COLUMN}'
 _TROUBLE = ("error", "exception", "fail", "fatal", "denied", "traceback", "stderr")
 _UNTROUBLED = re.compile(r':(?:""|null|\[\]|\{\}|false|0|"0"|"ok"|"none"),$', re.I)
@@ -270,6 +273,8 @@ class _Builder:
         grid = self._grid(value, label, step)
         if grid is not None:
             return grid
+        if kind is dict and len(value) == 2 and (short := self._short_pair(value)):
+            return Leaf(label, step, self.unit(label + short), short, ends=tuple(value))
         if kind is list:
             if step != () and (short := self._short_list(value, SHORT_ROW if type(step) is int else SHORT_LIST)):
                 return Leaf(label, step, self.unit(label + short), short, len(value))
@@ -288,6 +293,13 @@ class _Builder:
             return None
         text = self.emitter.emit(value)
         return text if len(text) <= max_chars else None
+
+    def _short_pair(self, value: dict[str, Any]) -> str | None:
+        """The text of an object that holds a key and its value, both short, or None."""
+        if not is_pair(*value) or any(type(v) in (dict, list, RepeatedKeys) for v in value.values()):
+            return None
+        text = self.emitter.emit(value)
+        return text if len(text) <= SHORT_ROW else None
 
     def _flag_members(self, value: Any, children: list[Node], depth: int) -> None:
         """Flags members that say something about a list beside them, and empty members among many."""
@@ -389,6 +401,18 @@ def _find_trouble(low: str, ends: npt.NDArray[np.int32]) -> list[int]:
     return out
 
 
+def is_name(column: str) -> bool:
+    """Returns whether a column or member of this name names what it is in."""
+    return _NAME.fullmatch(column) is not None
+
+
+def is_pair(one: str, other: str) -> bool:
+    """Returns whether members of these names are a key and its value."""
+    if _VALUE.fullmatch(one):
+        one, other = other, one
+    return _VALUE.fullmatch(other) is not None and _KEY.fullmatch(one) is not None
+
+
 def _split_header(entries: list[str], names: list[str]) -> tuple[list[str], list[str], list[tuple[str, ...]]]:
     """Header entries that vary by row, constant or twin ones, and the key path of each varying column."""
     varying, fixed = [], []
@@ -406,14 +430,20 @@ def _split_header(entries: list[str], names: list[str]) -> tuple[list[str], list
 def _tiers(names: list[str], columns: list[list[str]], sizes: list[float]) -> list[list[int]]:
     """The columns that identify a record together, then each other column alone.
 
-    Identifying are ids, numbers, dates, short codes, and a first column that names the records.
+    Identifying are ids, numbers, dates, short codes, and a column that names the records: the first one, or the first
+    whose own name says so. A pair of a key and its value is not divided.
     """
+    if len(names) == 2 and is_pair(*names):
+        return [[0, 1]]
     identity = []
     rest = []
+    is_named = False
     for c, cells in enumerate(columns):
         sample = cells[:SAMPLED_CELLS]
         exact = sum(1 for x in sample if _IDENTITY.match(x)) >= MIN_IDENTITY * len(sample)
-        names_rows = not c and len(set(sample)) >= MIN_NAMES * len(sample)
+        may_name = not c or (not is_named and is_name(names[c]))
+        names_rows = may_name and len(set(sample)) >= MIN_NAMES * len(sample)
+        is_named = is_named or (names_rows and not exact)
         is_optional = names[c][0] == "["
         if ((exact or names_rows) and sizes[c] <= MAX_IDENTITY_CHARS and not is_optional) or names[c].startswith(
             _KEY_ENTRY
@@ -436,8 +466,9 @@ def _locate(
     if isinstance(node, Leaf):
         if here in places:
             out[node.unit].append(places[here])
-        elif node.size:
-            ends = places.get((*here, 0)), places.get((*here, node.size - 1))
+        elif node.size or node.ends:
+            first, last = node.ends or (0, node.size - 1)
+            ends = places.get((*here, first)), places.get((*here, last))
             if ends[0] is not None and ends[1] is not None:
                 out[node.unit].append((ends[0][0], ends[1][1]))
     elif isinstance(node, Text):
@@ -481,6 +512,8 @@ _settings = _units and _units.UnitSettings(
     value_writer=VALUE_WRITER,
     types=(Leaf, Text, Group, Grid),
     is_summary_key=_SUMMARY_KEY.fullmatch,
+    is_name=is_name,
+    is_pair=is_pair,
     sizes=(
         LONG_TEXT,
         SHORT_LIST,

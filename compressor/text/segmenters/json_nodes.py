@@ -26,13 +26,17 @@ _KEPT = 1  # the byte of a unit that is kept
 
 @dataclass(slots=True)
 class Leaf:
-    """A plain value, or a short list of `size` plain values; `label` is `"key":` inside an object, "" inside a list."""
+    """A plain value, a short list of `size` plain values, or an object of two whose keys are `ends`.
+
+    `label` is `"key":` inside an object, "" inside a list.
+    """
 
     label: str
     step: Step
     unit: int
     text: str
     size: int = 0
+    ends: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
