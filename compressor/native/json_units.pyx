@@ -52,6 +52,7 @@ cdef class UnitSettings:
         is_summary_key: Matches the keys of members that sum up.
         is_name: The twin's function.
         is_pair: The twin's function.
+        first_name: The twin's function.
         sizes: LONG_TEXT, SHORT_LIST, SHORT_ROW, LONG_LIST, SHORT_VALUE, MAX_SUMMARY_MEMBERS, MAX_SUMMARY_DEPTH,
             MANY_MEMBERS, SEVERAL_EMPTY, BULKY_CELL, SAMPLED_CELLS, MAX_IDENTITY_CHARS.
         shares: MIN_IDENTITY, MIN_NAMES.
@@ -62,7 +63,7 @@ cdef class UnitSettings:
     """
 
     cdef ValueWriter value_writer
-    cdef object leaf, text, group, grid, is_summary_key, is_name, is_pair
+    cdef object leaf, text, group, grid, is_summary_key, is_name, is_pair, first_name
     cdef Py_ssize_t long_text, short_list, short_row, long_list, short_value, max_summary_members, max_summary_depth
     cdef Py_ssize_t many_members, several_empty, bulky_cell, sampled_cells, max_identity_chars
     cdef double min_identity, min_names
@@ -77,6 +78,7 @@ cdef class UnitSettings:
         is_summary_key,
         is_name,
         is_pair,
+        first_name,
         tuple sizes not None,
         tuple shares not None,
         tuple flags not None,
@@ -86,7 +88,8 @@ cdef class UnitSettings:
     ):
         self.value_writer = value_writer
         self.leaf, self.text, self.group, self.grid = types
-        self.is_summary_key, self.is_name, self.is_pair = is_summary_key, is_name, is_pair
+        self.is_summary_key, self.is_name = is_summary_key, is_name
+        self.is_pair, self.first_name = is_pair, first_name
         (
             self.long_text,
             self.short_list,
@@ -198,7 +201,7 @@ cdef class UnitBuilder:
     cdef object _node(self, value, str label, step, Py_ssize_t depth):
         cdef UnitSettings s = self.settings
         cdef str text
-        cdef list children
+        cdef list children, starts = []
         cdef Py_ssize_t i
         kind = type(value)
         if kind is str and len(<str>value) > s.long_text:
@@ -217,9 +220,12 @@ cdef class UnitBuilder:
             Py_EnterRecursiveCall(" in the units of a JSON value")
             try:
                 for i in range(len(<list>value)):
+                    starts.append(len(self.parents))
                     children.append(self._node((<list>value)[i], "", i, s.max_summary_depth + 1))
             finally:
                 Py_LeaveRecursiveCall()
+            starts.append(len(self.parents))
+            self._put_below_names(children, starts)
             return s.group(label, step, False, children)
         Py_EnterRecursiveCall(" in the units of a JSON value")
         try:
@@ -250,6 +256,29 @@ cdef class UnitBuilder:
             texts.append(self.settings.value_writer.write(inner, self.emitter, self.quote))
         text = "[" + ",".join(texts) + "]"
         return text if len(text) <= max_chars else None
+
+    cdef object _put_below_names(self, list items, list starts):
+        """Twin: `_Builder._put_below_names`."""
+        cdef list names = [], parents = self.parents
+        cdef set different = set()
+        cdef Py_ssize_t i, unit, first
+        if len(items) < 2:
+            return None
+        for item in items:
+            name = self.settings.first_name(item)
+            names.append(name)
+            if name is not None:
+                different.add(name.text)
+        if len(different) < self.settings.min_names * len(items):
+            return None
+        for i in range(len(names)):
+            if names[i] is None:
+                continue
+            first = names[i].unit
+            for unit in range(first + 1, <Py_ssize_t>starts[i + 1]):
+                if <Py_ssize_t>parents[unit] < 0:
+                    parents[unit] = first
+        return None
 
     cdef str _short_pair(self, dict value):
         """Twin: `_Builder._short_pair`."""
@@ -367,6 +396,8 @@ cdef class UnitBuilder:
             if i > s.bulky_cell * height:
                 return None
             sizes.append(i / <double>height)
+        if height < s.long_list and len(names) == 2 and s.is_pair(names[0], names[1]):
+            return None
         tiers = s.tiers(names, columns, sizes)
         header = self.unit('"columns":[' + ",".join(names + constants) + "]", -1, s.header, -1)
         units, cells = [], []

@@ -55,6 +55,7 @@ MIN_IDENTITY = 0.5  # fraction of its cells that are ids
 MIN_NAMES = 0.8  # fraction of the first column's cells that are different
 _IDENTITY = re.compile(r'^"?[^"\s]*\d[^"\s]*"?$')
 _NAME = re.compile(r'"?(?:[^"]*[._ -])?(?:\w*name|title|label|subject|login)"?', re.I)  # of a column of names
+_ITEM_NAME = re.compile(r"(?:\w*[._ -])?(?:\w*name|\w*id|key|title|label|number|path|url|sha|arn)", re.I)
 _KEY = re.compile(r'"?(?:key|k|name|field|property|attribute|label|header|variable|metric|option)"?', re.I)
 _VALUE = re.compile(r'"?(?:value|val|v)"?', re.I)
 _KEY_ENTRY = f'"{KEY_COLUMN}'
@@ -278,7 +279,11 @@ class _Builder:
         if kind is list:
             if step != () and (short := self._short_list(value, SHORT_ROW if type(step) is int else SHORT_LIST)):
                 return Leaf(label, step, self.unit(label + short), short, len(value))
-            children = [self.node(v, "", i, MAX_SUMMARY_DEPTH + 1) for i, v in enumerate(value)]
+            children, starts = [], []
+            for i, v in enumerate(value):
+                starts.append(len(self.parents))
+                children.append(self.node(v, "", i, MAX_SUMMARY_DEPTH + 1))
+            self._put_below_names(children, [*starts, len(self.parents)])
             return Group(label, step, False, children)
         quote = self.emitter.quote
         children = [self.node(v, f"{quote(k)}:", k, depth + 1) for k, v in value.items()]
@@ -293,6 +298,22 @@ class _Builder:
             return None
         text = self.emitter.emit(value)
         return text if len(text) <= max_chars else None
+
+    def _put_below_names(self, items: list[Node], starts: list[int]) -> None:
+        """Makes the first member that names an object the parent of what follows it there, if names differ.
+
+        Args:
+            items: The items of a list.
+            starts: The first unit of each, and the unit after the last one.
+        """
+        names = [_first_name(item) for item in items]
+        if len(items) < 2 or len({name.text for name in names if name is not None}) < MIN_NAMES * len(items):
+            return
+        for name, end in zip(names, starts[1:], strict=True):
+            if name is not None:
+                for unit in range(name.unit + 1, end):
+                    if self.parents[unit] < 0:
+                        self.parents[unit] = name.unit
 
     def _short_pair(self, value: dict[str, Any]) -> str | None:
         """The text of an object that holds a key and its value, both short, or None."""
@@ -356,6 +377,8 @@ class _Builder:
         sizes = [sum(map(len, c)) / height for c in columns]
         if not columns or any(s > BULKY_CELL for s in sizes):
             return None
+        if height < LONG_LIST and len(names) == 2 and is_pair(*names):
+            return None  # what is said of one thing, not a table
         tiers = _tiers(names, columns, sizes)
         header = self.unit(f'"columns":[{",".join(names + constants)}]', flag=UnitFlag.HEADER)
         units: list[list[int]] = [[] for _ in tiers]
@@ -399,6 +422,15 @@ def _find_trouble(low: str, ends: npt.NDArray[np.int32]) -> list[int]:
             out.append(at)
             at = low.find(word, int(ends[int(ends.searchsorted(at, side="right"))]))
     return out
+
+
+def _first_name(item: Node) -> Leaf | None:
+    """Returns the first member of an object that names or numbers it, or None."""
+    if isinstance(item, Group) and item.is_object:
+        for member in item.children:
+            if isinstance(member, Leaf) and _ITEM_NAME.fullmatch(str(member.step)):
+                return member if len(member.text) <= SHORT_VALUE else None
+    return None
 
 
 def is_name(column: str) -> bool:
@@ -514,6 +546,7 @@ _settings = _units and _units.UnitSettings(
     is_summary_key=_SUMMARY_KEY.fullmatch,
     is_name=is_name,
     is_pair=is_pair,
+    first_name=_first_name,
     sizes=(
         LONG_TEXT,
         SHORT_LIST,
