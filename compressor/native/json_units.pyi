@@ -27,5 +27,6 @@ class UnitBuilder:
     flags: list[int]
     columns: list[int]
     column_names: list[str]
+    named_items: list[tuple[int, int]]
     def __init__(self, settings: UnitSettings, emitter: Any, segment: Callable[[str], Any]) -> None: ...
     def node(self, value: Any, label: str, step: Any, depth: int) -> Any: ...

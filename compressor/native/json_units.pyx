@@ -166,16 +166,18 @@ cdef class UnitBuilder:
         flags: [n] see `SegmentedText`.
         columns: [n] the index of each unit's column, or -1.
         column_names: The names of the columns.
+        named_items: The unit of the name, and the unit after the end, of each item of a list that has a name.
     """
 
     cdef UnitSettings settings
     cdef object quote, emitter, segment
-    cdef readonly list fragments, parents, flags, columns, column_names
+    cdef readonly list fragments, parents, flags, columns, column_names, named_items
 
     def __init__(self, UnitSettings settings not None, emitter, segment):
         self.settings, self.emitter, self.segment = settings, emitter, segment
         self.quote = emitter.quote
         self.fragments, self.parents, self.flags, self.columns, self.column_names = [], [], [], [], []
+        self.named_items = []
 
     def node(self, value, str label not None, step, Py_ssize_t depth):
         """Makes the units of a value. Twin: `_Builder.node`.
@@ -275,6 +277,7 @@ cdef class UnitBuilder:
             if names[i] is None:
                 continue
             first = names[i].unit
+            self.named_items.append((first, starts[i + 1]))
             for unit in range(first + 1, <Py_ssize_t>starts[i + 1]):
                 if <Py_ssize_t>parents[unit] < 0:
                     parents[unit] = first

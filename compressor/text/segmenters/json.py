@@ -42,6 +42,7 @@ LONG_TEXT = 400  # characters from which a string is divided like a text of its 
 SHORT_LIST = 16  # characters up to which a list of plain values is one unit
 SHORT_ROW = 120  # the same for a list in a list, which is a record
 LONG_LIST = 12  # items from which the members beside a list say something about it
+MAX_RECORD_CHARS = 1_000  # a larger item of a list is scored by its members, not as a whole
 SHORT_VALUE = 80  # characters of a member that may do so
 MAX_SUMMARY_MEMBERS = 12  # with more members than this only those of a telling name do
 MAX_SUMMARY_DEPTH = 2
@@ -89,6 +90,7 @@ class JsonLayout:
         self.flags: npt.NDArray[np.uint16]
         self._columns: npt.NDArray[np.int32]
         self._column_names: list[str] = builder.column_names
+        self._named_items: list[tuple[int, int]] = builder.named_items
         lay = _lay_fragments if _layouts is None else _layouts.lay_fragments
         self.spans, self.parents, self.flags, self._columns = lay(
             builder.fragments, builder.parents, builder.flags, builder.columns
@@ -112,8 +114,12 @@ class JsonLayout:
 
     @property
     def records(self) -> npt.NDArray[np.int32]:
-        """[n] the identity cell of each unit's row, or the unit itself."""
-        return table_records(self._columns, self.parents)
+        """[n] the identity cell of each unit's row, the name of the list's item that it is in, or the unit itself."""
+        out = table_records(self._columns, self.parents)
+        for name, end in self._named_items:  # an outer item comes after those inside it
+            if self.spans[end - 1, 1] - self.spans[name, 0] <= MAX_RECORD_CHARS:
+                out[name:end] = name
+        return out
 
     def render(self, keep: Mask) -> str:
         """Writes JSON from the kept units; the exact source if everything is kept."""
@@ -248,6 +254,7 @@ class _Builder:
         self.flags: list[int] = []
         self.columns: list[int] = []
         self.column_names: list[str] = []
+        self.named_items: list[tuple[int, int]] = []  # the unit of the name, and the unit after the item
 
     def unit(self, fragment: str, parent: int = -1, flag: int = 0, column: int = -1) -> int:
         self.fragments.append(fragment + ",")
@@ -311,6 +318,7 @@ class _Builder:
             return
         for name, end in zip(names, starts[1:], strict=True):
             if name is not None:
+                self.named_items.append((name.unit, end))
                 for unit in range(name.unit + 1, end):
                     if self.parents[unit] < 0:
                         self.parents[unit] = name.unit
