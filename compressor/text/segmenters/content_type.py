@@ -27,6 +27,7 @@ from compressor.text.segmenters.transcript import is_transcript
 
 SAMPLE_CHARS = 4_000  # characters read in each of three places
 SAMPLE_LINES = 40  # lines read of each
+MAX_SIGNS = 0.04  # signs a character in a paragraph
 
 _JSON = re.compile(
     r"[\s\ufeff]*(?:\{\s*[\"}]|\[\s*(?:\{\s*[\"}]|[\[\]\"]|-?\d[\d.eE+-]{0,40}\s*[,\]]|true\b|false\b|null\b))"
@@ -50,6 +51,8 @@ _SURELY_MARKDOWN = re.compile(
 _WORDS = re.compile(
     r"\s*(?:[^\W\d_][\w'’-]*[,;:.)\"”]*\s+|[(\"“\d][\w.,)\"”]*\s+){6,}[(\"“]?[\w'’\u2010-]+[,;:)\"”\u2010-]*\s*"
 )
+_SENTENCE_END = re.compile(r"""[.!?。！？:”]\s*$|[.!?,…]["']\s*$""")  # a quote alone also ends `key="value"`
+_SIGN = re.compile(r"[=<>{}\[\]|;\\_]")
 _HASH_LINE = re.compile(r"^[ \t]*#", re.M)
 _HASH_LINES = re.compile(r"^[ \t]*#[^\n]*(?:\n[ \t]*#[^\n]*)+", re.M)
 
@@ -82,7 +85,8 @@ def detect_line_content_type(text: str, hint: str = "") -> str:
         return "transcript"
     language = hint_language(hint)
     if n == 1:
-        return "html" if len(_TAG.findall(sample)) > 8 else "table" if is_table(sample, lines) else "prose"
+        has_tags = ("</" in sample or "/>" in sample) and len(_TAG.findall(sample)) > 8
+        return "html" if has_tags else "table" if is_table(sample, lines) else "prose"
     if ("@@" in sample or "\n+++ " in sample or "Index: " in sample) and _DIFF.search(sample):
         return "diff"
     if count_log_heads(lines) > 0.4 * n:
@@ -148,7 +152,12 @@ def _is_window(lines: list[str]) -> bool:
     return sum(b == a + 1 > 0 for a, b in pairwise(found)) * 2 >= max(4, len(lines))
 
 
+def _is_paragraph(line: str) -> bool:
+    """Whether a line is long and has few of the signs that are rare in sentences."""
+    return len(line) > 100 and len(_SIGN.findall(line)) < MAX_SIGNS * len(line)
+
+
 def _is_prose(lines: list[str]) -> bool:
     """Whether most of the text is in lines that read like sentences or paragraphs."""
-    prose = sum(len(x) for x in lines if len(x) > 100 or x.rstrip()[-1:] in '.!?。！？:"”' or _WORDS.fullmatch(x))
+    prose = sum(len(x) for x in lines if _SENTENCE_END.search(x) or _WORDS.fullmatch(x) or _is_paragraph(x))
     return prose > 0.5 * sum(map(len, lines))
