@@ -101,6 +101,19 @@ def _csv(given: Sequence[Record]) -> str:
     return "\n".join([",".join(["name", *keys]), *(",".join([r.name, *map(r.value, keys)]) for r in given)]) + "\n"
 
 
+def _quoted_csv(given: Sequence[Record]) -> str:
+    return re.sub(r"[^,\n]+", r'"\g<0>"', _csv(given))
+
+
+def _object(record: Record, first: str, field: str, end: str) -> str:
+    return first.format(record.name) + "".join(field.format(*pair) for pair in record.fields) + end.replace("}}", "}")
+
+
+def _json_pairs(given: Sequence[Record]) -> str:
+    pairs = [{"id": r.name, "tags": [{"key": k, "value": v} for k, v in r.fields]} for r in given]
+    return json.dumps(pairs)
+
+
 def _json_lines(given: Sequence[Record]) -> str:
     return "".join(json.dumps({"name": r.name, **dict(r.fields)}) + "\n" for r in given)
 
@@ -160,7 +173,20 @@ NOTATIONS: dict[str, Notation] = {
     "commits": Notation(
         _each("commit {sha}\nAuthor: {name}\nDate:   Mon May 6 2024\n"
               "\n", "    {key} is {value}\n", "\n"), label=hash_of),
+    "interfaces": Notation(_each("interface {name}\n", " {key} {value}\n", "!\n")),
+    "outline without blank lines": Notation(_each("pool {name}\n", "  {key} {value}\n")),
+    "list expressions": Notation(_each('(host (name "{name}")\n', '      ({key} "{value}")\n', ")\n")),
+    "drawers": Notation(_each("* {name}\n:PROPERTIES:\n", ":{key}: {value}\n", ":END:\n")),
+    "names of fields on lines of their own": Notation(_each("name\n    {name}\n", "{key}\n    {value}\n", "\n"), r"name\n"),
+    "CSV with quotes": Notation(_quoted_csv, parted=False),
+    "objects in one line": Notation(
+        lambda given: "[" + ", ".join(_object(r, "Host{{name='{}'", ", {}='{}'", "}}") for r in given) + "]",
+        r"Host\{", parted=False),
+    "objects in angle brackets": Notation(
+        lambda given: "[" + ", ".join(_object(r, "<Host name='{}'", " {}='{}'", ">") for r in given) + "]",
+        r"<Host", parted=False),
     "JSON": Notation(_json(None)),
+    "JSON with lists of keys and values": Notation(_json_pairs),
     "indented JSON": Notation(_json(2)),
     "JSON lines": Notation(_json_lines),
     "CSV": Notation(_csv, parted=False),

@@ -204,10 +204,9 @@ class RecordTree:
             begun = data.index(starts[0])
             if begun > 0 and begun > len(data) / 3:
                 continue
-            # Each run begins after a blank line, or they all have the same keys.
-            separate = sum(self.fresh[i] for i in starts[1:]) >= 0.8 * (count - 1)
-            is_worded = label[0] == "\0" and label != _ITEM
-            if not separate and (is_worded or not self._same_keys(starts, data)):
+            # Each run begins with a bullet or after a blank line, or they all have the same keys.
+            separate = label == _ITEM or sum(self.fresh[i] for i in starts[1:]) >= 0.8 * (count - 1)
+            if not separate and (label[0] == "\0" or not self._same_keys(starts, data)):
                 continue
             if len(data) - begun < 1.5 * count and not any(i in children for i in starts):
                 continue

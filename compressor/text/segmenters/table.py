@@ -28,9 +28,9 @@ _READ = 4000  # characters
 _GUTTER = re.compile(r"\S(?: {2,}|\t)(?=\S)")
 _TROUBLE = ("error", "failed", "crashloop", "oomkilled", "evicted", "imagepull", "unhealthy")
 _REPR = re.compile(r"\s*(?:\[(?:[(\[']|\{')|\(\(|\{[('])")
-#: A printed list whose elements say their type, such as `rows = [Row(name='x'), Row(name='y')]`.
-_TYPED_REPR = re.compile(r"\s*(?:\w{1,30} ?= ?|\w{1,30}(?=\())?[\[(](?P<type>[A-Za-z_]\w{0,60})[({]")
-_ANGLED_REPR = re.compile(r"\s*[\[(]?<(?P<type>[A-Za-z_][\w.]{0,60})[ :(](?!.{0,2000}</)")  # `<Row: x>, <Row: y>`
+#: A printed list whose elements say their type, such as `rows = [Row(name='x'), Row(name='y')]`. The first may be cut.
+_TYPED_REPR = re.compile(r"\s*(?:…\s|(?:\w{1,30} ?= ?|\w{1,30}(?=\())?[\[(])(?P<type>[A-Za-z_]\w{0,60})[({]")
+_ANGLED_REPR = re.compile(r"\s*(?:…\s)?[\[(]?<(?P<type>[A-Za-z_][\w.]{0,60})[ :(](?!.{0,2000}</)")  # `<Row: x>, <Row: y>`
 _REPR_ROW = re.compile(r"(?<=[)\]}]),\s(?=[(\[{])")
 
 
@@ -90,9 +90,9 @@ def is_table(sample: str, lines: list[str]) -> bool:
 def _repr_row(text: str) -> re.Pattern[str] | None:
     """Returns what stands between the rows of a printed list; None if the text does not begin like one."""
     if typed := _TYPED_REPR.match(text):
-        return re.compile(rf"(?<=[)\]}}]),\s(?={typed['type']}[({{])")
+        return re.compile(rf"(?:(?<=[)\]}}]),|…)\s(?={typed['type']}[({{])")
     if angled := _ANGLED_REPR.match(text):
-        return re.compile(rf"(?<=>),?\s(?=<{re.escape(angled['type'])}[ :(])")
+        return re.compile(rf"(?:(?<=>),?|…)\s(?=<{re.escape(angled['type'])}[ :(])")
     return _REPR_ROW if _REPR.match(text) else None
 
 
