@@ -17,7 +17,7 @@ from compressor import Compressor, CompressorError
 from compressor.scoring import HeuristicScorer, ModelScorer, Query, Scorer, SourceBlock, UnitBatch, make_scorer
 from compressor.scoring.answer_relevance import answer_log_odds
 from compressor.scoring.base import Scores
-from compressor.scoring.heuristic import HeuristicWeights
+from compressor.scoring.heuristic_weights import HeuristicWeights
 from compressor.text.segmenters.sentences import segment_prose
 
 NOT_RUN = "not run"

@@ -7,7 +7,6 @@ outputs exactly. So a token's worth starts from how much of it is such strings, 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -20,9 +19,11 @@ from compressor.scoring import word_vectors
 from compressor.scoring.answer_relevance import answer_log_odds, relevance
 from compressor.scoring.base import Query, Scores, UnitBatch
 from compressor.scoring.bm25 import QueryTerms, bm25, matches, max_score, weighted_terms
+from compressor.scoring.heuristic_weights import HeuristicWeights
 from compressor.scoring.name_features import name_features
 from compressor.scoring.negation import find_exclusion
 from compressor.scoring.propagation import column_means, propagate_relevance, rare_cells
+from compressor.scoring.question_match import Turns, question_match
 from compressor.scoring.reuse_features import LexicalMatch
 from compressor.scoring.reuse_predictor import reuse_likelihood
 from compressor.scoring.runtime.file_digest import file_digest
@@ -35,103 +36,6 @@ MIN_REPEATED_LINES = 0.5  # nor in one where most forms of line occur only once 
 Floats = npt.NDArray[np.float32]
 _kernel = load_kernel("relevance")
 _troubles: TwoGenerationCache[bool] = TwoGenerationCache(4 << 20)
-
-
-@dataclass(frozen=True)
-class HeuristicWeights:
-    """How much each feature counts. Chosen on the dev sessions and questions: benchmarks/LOG.md.
-
-    Attributes:
-        identity: The worth of a token by its class, in the order of the classes of `token_index`.
-        reuse: The weight of the learned model in an exact string's worth, as an exponent.
-        retained: The factor on an identity that is in text which stays anyway, or that the agent has used.
-        lexical: A unit that holds all of the query.
-        source: A source that holds all of the query.
-        answer: The sentence of a document that most likely answers the query.
-        match: A model's best match outside of documents.
-        read: The factor on identity in documents that are read for an answer.
-        column: A table column that the query names.
-        strength: The exponent on how much of the query the best unit holds: a vague query counts little.
-        rare: A record with a rare value.
-        queried_rare: A record with a rare value in a column that the query names.
-        rare_line: A log line of a form that occurs at most twice.
-        after: The part of a record's or unit's relevance that the next one gets.
-        before: The part of it that the previous one gets.
-        group: The part of the best relevance in a record, block or section that the rest of it gets.
-        length: The exponent of the cost by which relevance and structure are divided.
-        image_tokens: An image counts as a text of at most this many tokens. It cannot be cut to the part that matches,
-            as a text is, so its relevance is not spread over all of its tokens.
-        error: An error.
-        queried_error: The factor on errors if the query asks for failures.
-        warning: A warning.
-        summary: A scalar beside a long list of JSON, such as a total.
-        summary_line: A line that sums up.
-        change: A changed line of a diff.
-        header: A header.
-        signature: A signature.
-        noise: The factor on noise.
-        comment: The factor on comments.
-        recency: What the newest source gains; the gain fades with age.
-        fade: The number of sources after which the gain has fallen to 1/e.
-        reserve: The share of the budget that goes to the best matches with an open question first.
-        dialogue_reserve: The same in conversations, where identities matter less.
-        spread: How much of the matches of other turns a turn of a conversation gets; a topic lasts for some turns.
-        spread_turns: The distance in turns at which that has fallen to 1/e.
-        turn_tokens: Turns up to this size match as a whole.
-        question_terms: The number of content words from which on a question counts less: a long one is a task.
-        covered: The fraction of a question's words that the best record must hold for the question to count in full.
-        error_match: The weight of being an error among the words of a question that asks for failures.
-        read_match: How much a model's reading counts in the match of a document's sentences.
-        near: The part of a unit's match that its neighbours get, and half of it the next but one.
-        record_tokens: Records up to this size match as a whole; of larger ones, the fields without the question's words
-            get less.
-        speech: The factor on what the agent itself wrote, as its decisions carry the run.
-        last_word: A further factor on the newest of that, which the user answered.
-    """
-
-    identity: tuple[float, ...] = (0.05, 0.2, 0.3, 1.0, 1.5, 1.5)
-    reuse: float = 0.25
-    retained: float = 0.1
-    lexical: float = 4.0
-    source: float = 1.0
-    answer: float = 4.0
-    match: float = 2.0
-    read: float = 0.05
-    column: float = 2.0
-    strength: float = 0.5
-    rare: float = 0.5
-    queried_rare: float = 4.0
-    rare_line: float = 3.0
-    after: float = 0.5
-    before: float = 0.3
-    group: float = 0.9
-    length: float = 0.5
-    image_tokens: float = 32.0
-    error: float = 1.5
-    queried_error: float = 10.0
-    warning: float = 0.2
-    summary: float = 1.0
-    summary_line: float = 2.0
-    change: float = 4.0
-    header: float = 0.2
-    signature: float = 0.15
-    noise: float = 0.1
-    comment: float = 0.6
-    recency: float = 1.5
-    fade: float = 4.0
-    reserve: float = 0.5
-    dialogue_reserve: float = 0.95
-    spread: float = 0.3
-    spread_turns: float = 8.0
-    turn_tokens: float = 1000.0
-    question_terms: float = 8.0
-    covered: float = 0.4
-    error_match: float = 2.0
-    read_match: float = 0.3
-    near: float = 0.4
-    record_tokens: float = 60.0
-    speech: float = 1.5
-    last_word: float = 3.0
 
 
 ALL_FLAGS = np.uint16(sum(UnitFlag))
@@ -414,93 +318,3 @@ def _named(wanted: QueryTerms, units: UnitBatch) -> npt.NDArray[np.bool_]:
         return np.zeros(len(units), np.bool_)
     out: npt.NDArray[np.bool_] = np.array(named)[units.columns] & (units.columns >= 0)
     return out
-
-
-@dataclass(frozen=True, slots=True)
-class Turns:
-    """The turns of conversations among the units: messages of users and agents, and turns in transcripts.
-
-    Attributes:
-        rows: [n] the unit that represents each unit's record or turn.
-        spoken: [n] whether a unit is in a turn.
-        group: [n] which conversation a turn is in.
-        share: The share of the tokens that is in turns.
-    """
-
-    rows: npt.NDArray[np.int32]
-    spoken: npt.NDArray[np.bool_]
-    group: npt.NDArray[np.int32]
-    share: float
-
-    @staticmethod
-    def of(units: UnitBatch) -> Turns:
-        """Finds the turns."""
-        speech = np.array([s.kind in ("user", "assistant") for s in units.sources], np.bool_)
-        written = np.array([s.layout.kind == "dialogue" for s in units.sources], np.bool_)
-        source = units.source_indices
-        rows = np.where(speech[source], units.starts[source], units.rows).astype(np.int32)
-        spoken = (speech | written)[source]
-        group = np.where(speech[source], -1, source).astype(np.int32)
-        total = float(units.costs.sum())
-        return Turns(rows, spoken, group, float(units.costs[spoken].sum()) / max(total, 1.0))
-
-
-def question_match(records: Floats, single: Floats, units: UnitBatch, turns: Turns, w: HeuristicWeights) -> Floats:
-    """Returns [n] how well units match a question, in [0, 1]: their record, their own words, and their neighbours.
-
-    Args:
-        records: [n] BM25 of each record or turn, at the unit that represents it; the best is 1.
-        single: [n] BM25 of each unit alone.
-        units: The units.
-        turns: The turns among them.
-        w: The weights.
-    """
-    spread = _spread_over_turns(records, turns, w)
-    if _kernel is None:
-        return _combine_matches(spread, single, units, turns, w)
-    out = np.empty(len(units), np.float32)
-    arrays = spread, single, units.costs, turns.rows, units.source_indices, turns.spoken.view(np.uint8)
-    _kernel.combine_matches(out, *arrays, w.turn_tokens, w.record_tokens, w.group, w.near)
-    return out
-
-
-def _combine_matches(records: Floats, single: Floats, units: UnitBatch, turns: Turns, w: HeuristicWeights) -> Floats:
-    """[n] the match of units by their record, their own words, and their neighbours."""
-    rows = turns.rows
-    best = np.zeros(len(units), np.float32)
-    np.maximum.at(best, rows, single)
-    size = np.bincount(rows, units.costs, len(units))
-    whole = np.where(turns.spoken, w.turn_tokens, w.record_tokens)
-    floor = np.float32(w.group) * np.minimum(1, whole / np.maximum(size, 1)) ** 0.5
-    own = single / np.maximum(best[rows], 1e-6)
-    out: Floats = records[rows] * np.maximum(own, floor[rows])
-    near = out * np.float32(w.near) * ~turns.spoken
-    same = units.source_indices[1:] == units.source_indices[:-1]
-    spread = out.copy()
-    spread[1:] = np.maximum(spread[1:], near[:-1] * same)
-    spread[:-1] = np.maximum(spread[:-1], near[1:] * same)
-    if len(out) > 2:
-        further = near * np.float32(0.5)
-        same = units.source_indices[2:] == units.source_indices[:-2]
-        spread[2:] = np.maximum(spread[2:], further[:-2] * same)
-        spread[:-2] = np.maximum(spread[:-2], further[2:] * same)
-    matched: Floats = (spread / max(float(spread.max()), 1e-6)).astype(np.float32)
-    return matched
-
-
-def _spread_over_turns(records: Floats, turns: Turns, w: HeuristicWeights) -> Floats:
-    """[n] the relevance of records; turns get a part of the relevance of the turns around them."""
-    if not turns.spoken.any() or not w.spread:
-        return records
-    out: Floats = records.copy()
-    first = np.flatnonzero(turns.spoken & (turns.rows == np.arange(len(records))))
-    reach = int(4 * w.spread_turns)
-    kernel = np.exp(-np.abs(np.arange(-reach, reach + 1)) / w.spread_turns)
-    kernel[reach] = 0
-    for group in np.unique(turns.group[first]).tolist():
-        mine = first[turns.group[first] == group]
-        above = np.maximum(records[mine] - np.median(records[mine]), 0)  # words of every turn are no topic
-        around = np.convolve(above, kernel, "full")[reach : reach + len(mine)]
-        out[mine] += np.float32(w.spread) * around.astype(np.float32)
-    scaled: Floats = (out / max(float(out.max()), 1e-6)).astype(np.float32)
-    return scaled

@@ -1,6 +1,6 @@
 """Finds what a question excludes: "Which hosts are not running?" asks for the rows without the usual value.
 
-The words of such a question are those of the rows that it does not ask for, so every match of words finds the wrong ones.
+The words of such a question are those of the rows that it does not ask for, so a match of words finds the wrong ones.
 It is recognised only where most cells of a column, or most lines of a log or list, have the excluded word.
 """
 
@@ -20,12 +20,16 @@ MAX_WORDS = 5  # after the negation
 MIN_ROWS = 4
 USUAL = 0.5  # fraction of a column's cells that have the excluded word
 
+#: Kinds of texts whose units are lines that resemble each other.
+_LINES = frozenset(("log", "search", "table"))
 #: A negation of a property. After "do", "must" and the like it is an order: "Do not list the active ones."
 _NEGATION = re.compile(
-    r"(?:(?<!\bdo )(?<!\bdoes )(?<!\bdid )(?<!\bmust )(?<!\bshould )(?<!\bcan )(?<!\bcould )(?<!\bwill )(?<!\bwould )"
-    r"(?<!\bmay )(?<!\bif )(?<!\bwhy )\bnot|\b(?:is|are|was|were|has|have|had)n['’]?t|\bno longer|\bother than|\bexcept(?: for)?"
+    r"(?:(?<!\bdo )(?<!\bdoes )(?<!\bdid )(?<!\bmust )(?<!\bshould )(?<!\bcan )(?<!\bcould )(?<!\bwill )"
+    r"(?<!\bwould )(?<!\bmay )(?<!\bif )(?<!\bwhy )\bnot"
+    r"|\b(?:is|are|was|were|has|have|had)n['’]?t|\bno longer|\bother than|\bexcept(?: for)?"
     r"|\b(?:that|which|who)\s+(?:do|does|did)(?:\s+not|n['’]?t)\s+(?:have|show|use|run)"
-    r"|\b(?:sind|ist|war|waren)\s+nicht|\bn['’]est pas|\bne sont pas|\bno (?:est[áa]n?|son|es))\s+(?P<words>[^?.,;:!\n]+)",
+    r"|\b(?:sind|ist|war|waren)\s+nicht|\bn['’]est pas|\bne sont pas|\bno (?:est[áa]n?|son|es))"
+    r"\s+(?P<words>[^?.,;:!\n]+)",
     re.IGNORECASE,
 )
 _DENIED = re.compile(r"\b(?:not|no|non|never|un)\b", re.IGNORECASE)
@@ -42,9 +46,6 @@ class Exclusion:
 
     query: Query
     asked: npt.NDArray[np.bool_]
-
-
-_LINES = frozenset(("log", "search", "table"))  # kinds of texts whose units are lines that resemble each other
 
 
 def find_exclusion(query: Query, units: UnitBatch) -> Exclusion | None:

@@ -177,7 +177,9 @@ NOTATIONS: dict[str, Notation] = {
     "outline without blank lines": Notation(_each("pool {name}\n", "  {key} {value}\n")),
     "list expressions": Notation(_each('(host (name "{name}")\n', '      ({key} "{value}")\n', ")\n")),
     "drawers": Notation(_each("* {name}\n:PROPERTIES:\n", ":{key}: {value}\n", ":END:\n")),
-    "names of fields on lines of their own": Notation(_each("name\n    {name}\n", "{key}\n    {value}\n", "\n"), r"name\n"),
+    "names of fields on lines of their own": Notation(
+        _each("name\n    {name}\n", "{key}\n    {value}\n", "\n"), r"name\n"
+    ),
     "CSV with quotes": Notation(_quoted_csv, parted=False),
     "objects in one line": Notation(
         lambda given: "[" + ", ".join(_object(r, "Host{{name='{}'", ", {}='{}'", "}}") for r in given) + "]",

@@ -78,7 +78,8 @@ def _may_be_fields(text: str, headings: bool) -> bool:
 
 def _is_outline(sample: str) -> bool:
     """Whether many lines are indented, and these or the other ones begin with the same few words each time."""
-    inner, outer = [], []
+    inner: list[str] = []
+    outer: list[str] = []
     for line in sample.split("\n"):
         if words := line.split(None, 1):
             (inner if line[0] in " \t" else outer).append(words[0])

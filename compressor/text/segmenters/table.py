@@ -30,7 +30,8 @@ _TROUBLE = ("error", "failed", "crashloop", "oomkilled", "evicted", "imagepull",
 _REPR = re.compile(r"\s*(?:\[(?:[(\[']|\{')|\(\(|\{[('])")
 #: A printed list whose elements say their type, such as `rows = [Row(name='x'), Row(name='y')]`. The first may be cut.
 _TYPED_REPR = re.compile(r"\s*(?:…\s|(?:\w{1,30} ?= ?|\w{1,30}(?=\())?[\[(])(?P<type>[A-Za-z_]\w{0,60})[({]")
-_ANGLED_REPR = re.compile(r"\s*(?:…\s)?[\[(]?<(?P<type>[A-Za-z_][\w.]{0,60})[ :(](?!.{0,2000}</)")  # `<Row: x>, <Row: y>`
+#: The same with angle brackets: `[<Row: x>, <Row: y>]`.
+_ANGLED_REPR = re.compile(r"\s*(?:…\s)?[\[(]?<(?P<type>[A-Za-z_][\w.]{0,60})[ :(](?!.{0,2000}</)")
 _REPR_ROW = re.compile(r"(?<=[)\]}]),\s(?=[(\[{])")
 
 

@@ -10,14 +10,14 @@ import pytest
 
 from compressor.text.lossless.json_tables import ParsedJson, TableWriter, parse
 from compressor.text.segmenters import json as segmenter
-from compressor.text.segmenters import segment_text
+from compressor.text.segmenters import json_units, segment_text
 from compressor.text.segmenters.json_nodes import Grid, Group, Node, Text
 from support.native_kernels import kernel_or_skip
 from support.property_tests import given, settings, st
 
 NATIVE = kernel_or_skip("json_units")
 
-SETTINGS: Any = segmenter._settings
+SETTINGS: Any = json_units._settings
 KEYS = ["id", "name", "total", "has_more", "status", "a.b", "", "é", "\ud800", "(key)", "columns", "rows", "error"]
 WORDS = [
     "",
@@ -51,6 +51,7 @@ values = st.recursive(
         st.dictionaries(st.sampled_from(KEYS), inner, max_size=8),
         st.lists(st.fixed_dictionaries({"id": inner, "name": scalars}, optional={"note": inner}), max_size=5),
         st.dictionaries(st.sampled_from(KEYS), st.fixed_dictionaries({"a": inner, "b": scalars}), max_size=5),
+        st.lists(st.fixed_dictionaries({"key": scalars, "Value": inner}), max_size=14),
         st.lists(st.lists(st.fixed_dictionaries({"id": inner, "q": scalars}), max_size=4), max_size=4),
     ),
     max_leaves=40,
@@ -71,7 +72,8 @@ def describe(node: Node) -> Any:
 def units(builder: Any, value: Any) -> Any:
     root = builder.node(value, "", (), 0)
     flags = list(map(int, builder.flags))
-    return describe(root), builder.fragments, builder.parents, flags, builder.columns, builder.column_names
+    named = builder.column_names, builder.named_items
+    return describe(root), builder.fragments, builder.parents, flags, builder.columns, *named
 
 
 def check(text: str) -> None:
@@ -84,8 +86,8 @@ def check(text: str) -> None:
 def check_value(parsed: ParsedJson) -> None:
     for ascii_only in (False, True):
         writer = TableWriter(ascii_only, any_order=True)
-        twin = segmenter._Builder(writer, segment_text)
-        kernel = segmenter._units.UnitBuilder(SETTINGS, writer, segment_text)  # type: ignore[union-attr]
+        twin = json_units.JsonUnitBuilder(writer, segment_text)
+        kernel = json_units._kernel.UnitBuilder(SETTINGS, writer, segment_text)  # type: ignore[union-attr]
         assert units(kernel, parsed.value) == units(twin, parsed.value)
         for name in ("fragments", "parents", "flags", "columns"):
             assert len(getattr(kernel, name)) == len(twin.parents)
@@ -118,7 +120,7 @@ def test_columns_of_ids_are_found_like_the_twin_does() -> None:
         names = [rng.choice(['"x"', '["x"]', '"(key)"', '"(key)=x"']) for _ in range(2)]
         columns = [cells, cells[::-1]]
         sizes = [rng.choice([1.0, 48.0, 48.5]) for _ in range(2)]
-        assert SETTINGS.tiers(names, columns, sizes) == segmenter._tiers(names, columns, sizes)
+        assert SETTINGS.tiers(names, columns, sizes) == json_units._tiers(names, columns, sizes)
 
 
 @pytest.mark.parametrize("depth", [50, 99, 100, 101])

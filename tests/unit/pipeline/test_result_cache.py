@@ -29,7 +29,7 @@ from compressor.pipeline.result_cache import STORE_UNAVAILABLE
 from compressor.pipeline.single_flight import SingleFlight
 from compressor.scoring import BlendWeights, HeuristicScorer, ModelScorer, make_scorer
 from compressor.scoring.base import Query, Scores, UnitBatch, cache_identity
-from compressor.scoring.heuristic import HeuristicWeights
+from compressor.scoring.heuristic_weights import HeuristicWeights
 from compressor.storage import MemoryStore, SQLiteStore
 from compressor.storage.base import StoreStats
 from support.gguf_tools import TINY

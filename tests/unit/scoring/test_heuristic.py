@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from compressor.scoring import HeuristicScorer, Query, UnitBatch
-from compressor.scoring.heuristic import HeuristicWeights, Turns, _spread_over_turns, question_match
+from compressor.scoring.heuristic_weights import HeuristicWeights
+from compressor.scoring.question_match import Turns, _spread_over_turns, question_match
 from support.unit_batches import unit_batch
 
 HOSTS = "".join(f"- name: host-{i}\n  port: {7000 + i}\n  zone: z{i % 3}\n  owner: team-{i}\n" for i in range(12))

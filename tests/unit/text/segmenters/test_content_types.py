@@ -61,6 +61,9 @@ SAMPLES = {
         "[('a', 1), ('b', 2), ('c', 3)]",
         "+----+----+\n| id | nm |\n+----+----+\n|  1 | a  |\n+----+----+\n",
         "[{'id': 1, 'n': 'x'}, {'id': 2, 'n': None}]",
+        "[Row(id=1, n='x'), Row(id=2, n=None)]",
+        "[<Row id=1 n='x'>, <Row id=2 n=None>]",
+        '"id","n"\n"1","x"\n"2","y"\n',
     ],
     "html": [
         "<!DOCTYPE html>\n<html><body><p>x</p></body></html>",
@@ -91,6 +94,7 @@ SAMPLES = {
         "Jun 18 01:30:59 combo sshd[1]: x\nJun 18 01:31:59 combo sshd[1]: y\n",
         "[2024-01-01T10:00:00Z] INFO [main] a\n[2024-01-01T10:00:00Z] WARN [x]\n",
         "INFO: start\nERROR: bad\nINFO: x\n",
+        'a IN TXT "owner=x; zone=1"\nb IN TXT "owner=y; zone=2"\n',
     ],
     "prose": [
         "The quick brown fox. It jumps over the dog.\nIt was nice.",

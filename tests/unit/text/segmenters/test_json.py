@@ -152,3 +152,31 @@ def test_excerpts_parse_and_keep_the_letters_of_numbers(text: str, seed: int) ->
         numbers = re.findall(r"(?<![\w.\"+-])-?\d[\d.eE+-]*", re.sub(r'"(?:[^"\\]|\\.)*"', '""', ours))
         assert all(n in text for n in numbers)
     load_json(found.write(np.ones(len(found.spans), np.bool_)))
+
+
+def test_rows_that_are_numbered_keep_their_names() -> None:
+    rows = [{"port": 9000 + i, "name": f"blue heron {i}", "city": "Turku"} for i in range(9)]
+    found = layout_of({"hits": [{"_id": str(i), "_source": row} for i, row in enumerate(rows)]})
+    assert "blue heron 4" in keep_only(found, "9004") and "blue heron 5" not in keep_only(found, "9004")
+
+
+def test_a_key_and_its_value_stay_together_below_the_name() -> None:
+    def tags(i: int) -> list[dict[str, str]]:
+        return [{"Key": "owner", "Value": f"team {i}"}, *({"Key": f"k{k}", "Value": f"{i}{k}" * 20} for k in range(5))]
+
+    found = layout_of([{"InstanceId": f"i-{i:04d}", "Tags": tags(i)} for i in range(6)])
+    assert json.loads(keep_only(found, "team 3")) == [
+        "…3 more",
+        {"InstanceId": "i-0003", "Tags": [{"Key": "owner", "Value": "team 3"}, "…5 more"]},
+        "…2 more",
+    ]
+    owner = next(i for i, unit in enumerate(units(found)) if "team 3" in unit)
+    assert units(found)[found.records[owner]].startswith('"InstanceId":"i-0003"')
+    ((start, end),) = found.source_spans[owner]
+    assert found.source[start:end] == '"Key": "owner", "Value": "team 3"'
+
+
+def test_large_items_are_no_records() -> None:
+    parts = [[{"text": f"{'word ' * 20}{i}{k}", "more": [k, k, i]} for k in range(20)] for i in range(4)]
+    found = layout_of([{"id": i, "parts": parts[i]} for i in range(4)])
+    assert np.bincount(found.records).max() < 20
