@@ -21,6 +21,7 @@ from benchmarks.battery_cells import Cell, summary
 from benchmarks.battery_compressor import BatteryCompressor, CutContext
 from benchmarks.battery_held_out import held_out_cases
 from benchmarks.battery_held_out_notations import NOTATIONS as HELD_OUT_NOTATIONS
+from benchmarks.battery_printed import PRINTED, printed_cases
 from benchmarks.battery_records import NOTATIONS, record_cases
 from benchmarks.report import Report
 
@@ -56,13 +57,15 @@ TASKS: dict[str, BatteryTask] = {
     "2wiki": BatteryTask(recorded.multi_hop("multihop/2wiki_migres*", "multihop/2wiki_train*"), (4, 8)),
     "musique": BatteryTask(recorded.multi_hop("multihop/musique_migres*", "multihop/musique_train*"), (4, 8)),
     "selqa": BatteryTask(recorded.selqa, (3, 6)),
+    **{f"printed_{n}": BatteryTask(printed_cases(n), (2, 5)) for n in PRINTED},
     **{f"held_{n}": BatteryTask(held_out_cases(n), (2, 5)) for n in HELD_OUT_NOTATIONS},
 }
 #: Names for several tasks.
 GROUPS = {
     "records": [n for n in TASKS if n.startswith("records_")],
+    "printed": [n for n in TASKS if n.startswith("printed_")],
     "records_held_out": [n for n in TASKS if n.startswith("held_")],
-    "recorded": [n for n in TASKS if not n.startswith(("records_", "held_"))],
+    "recorded": [n for n in TASKS if not n.startswith(("records_", "held_", "printed_"))],
 }
 
 
@@ -161,6 +164,8 @@ def run(root: Path, limit: int | None, methods: list[str], options: Options | No
     table = [["task", "cut by", "cases", "ours", *BASELINES, "ours − better", "ms", "failed", "wrong owner", "over"]]
     table += [cell.table_row() for cell in cells]
     held_out = [cell for cell in cells if cell.task.startswith("held_")]
+    printed = [cell for cell in cells if cell.task.startswith("printed_")]
+    others = [cell for cell in cells if cell not in held_out and cell not in printed]
     notes = [
         "Share of what a question needs that is still in the context, with the same budget (cl100k tokens / ratio).",
         "BM25: the units (lines, rows, turns, sentences) most similar to the question; grep: the units with its rarest",
@@ -175,7 +180,9 @@ def run(root: Path, limit: int | None, methods: list[str], options: Options | No
             else []
         ),
         "",
-        summary("All but the held-out notations", [cell for cell in cells if cell not in held_out]),
+        summary("All but the two below", others),
+        "",
+        summary("What programs print", printed),
         "",
         summary("Held-out notations", held_out),
     ]

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.battery_case import BatteryCase, ToolInput
 from benchmarks.battery_cases import Source
-from benchmarks.battery_held_out_notations import NOTATIONS
+from benchmarks.battery_held_out_notations import NOTATIONS, Notation
 from benchmarks.battery_owners import Record, RecordBounds, RecordScoring
 from benchmarks.tokens import count
 
@@ -223,16 +223,28 @@ QUESTIONS = [ask_which, ask_value, ask_person, ask_reverse, ask_which, ask_perso
 def held_out_cases(name: str) -> Source:
     """Asks seven kinds of questions in turn about records in a held-out notation."""
     notation = NOTATIONS[name]
+    domains = [notation.domain] if notation.domain else ANY_DOMAIN
+    return question_cases(f"held-out-{name}", notation, [DOMAINS[d] for d in domains], list(NOTATIONS).index(name))
+
+
+def question_cases(name: str, notation: Notation, domains: Sequence[Domain], first: int) -> Source:
+    """Asks seven kinds of questions in turn about records in a notation.
+
+    Args:
+        name: What the seeds of the cases are made from.
+        notation: The notation.
+        domains: The kinds of records that may be written in it.
+        first: The number of the first kind of question.
+    """
     bounds = RecordBounds(
         re.compile(notation.opening, re.MULTILINE) if notation.opening else None,
         re.compile(notation.closing, re.MULTILINE) if notation.closing else None,
     )
 
     def cases(root: Path, limit: int, seed: int) -> Iterator[BatteryCase]:
-        first = list(NOTATIONS).index(name)
         for case in range(max(4, limit // 4)):
-            rng = random.Random(f"{seed}-held-out-{name}-{case}")
-            domain = DOMAINS[notation.domain or rng.choice(ANY_DOMAIN)]
+            rng = random.Random(f"{seed}-{name}-{case}")
+            domain = domains[0] if len(domains) == 1 else rng.choice(domains)
             flag = rng.choice(domain.flags)
             records = make_records(rng, domain, flag)
             asked = QUESTIONS[(first + case) % len(QUESTIONS)](rng, domain, flag, records)
