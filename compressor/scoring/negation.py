@@ -22,6 +22,7 @@ USUAL = 0.5  # fraction of a column's cells that have the excluded word
 
 #: Kinds of texts whose units are lines that resemble each other.
 _LINES = frozenset(("log", "search", "table"))
+_SWITCHES = frozenset(("up", "on", "off", "out"))  # values that are stop words
 #: A negation of a property. After "do", "must" and the like it is an order: "Do not list the active ones."
 _NEGATION = re.compile(
     r"(?:(?<!\bdo )(?<!\bdoes )(?<!\bdid )(?<!\bmust )(?<!\bshould )(?<!\bcan )(?<!\bcould )(?<!\bwill )"
@@ -59,10 +60,10 @@ def find_exclusion(query: Query, units: UnitBatch) -> Exclusion | None:
     groups = _groups(units) if phrases else None
     if groups is None or not (groups >= 0).any():
         return None
-    asked = np.zeros(len(units), np.bool_)
+    asked, texts = np.zeros(len(units), np.bool_), units.texts()
     excluded: list[str] = []
     for word in dict.fromkeys(word for phrase in phrases for word in phrase.split()[:MAX_WORDS]):
-        other = _units_without(word, units, groups)
+        other = _units_without(word, units, texts, groups)
         if other is not None:
             asked |= other
             excluded.append(word)
@@ -87,15 +88,18 @@ def _groups(units: UnitBatch) -> npt.NDArray[np.int32]:
     return groups
 
 
-def _units_without(word: str, units: UnitBatch, groups: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_] | None:
+def _units_without(
+    word: str, units: UnitBatch, texts: list[str], groups: npt.NDArray[np.int32]
+) -> npt.NDArray[np.bool_] | None:
     """[n] the units without a word, in groups where it is usual; None if there is no such group."""
     terms = weighted_terms(((word, 1.0),))
-    if not terms:
-        return None
     has = np.zeros(len(units), np.bool_)
-    has[matches(units.index, terms)[0]] = True
+    if terms:
+        has[matches(units.index, terms)[0]] = True
+    elif word.lower() in _SWITCHES:
+        named = re.compile(rf"(?<!\w){re.escape(word)}(?!\w)", re.IGNORECASE)
+        has[[i for i, text in enumerate(texts) if named.search(text)]] = True
     has &= groups >= 0
-    texts = units.texts()
     for unit in np.flatnonzero(has).tolist():  # "not running" is not running
         has[unit] = _DENIED.search(texts[unit]) is None
     size = int(groups.max()) + 1

@@ -64,6 +64,11 @@ def test_the_others_are_shown(form: str, question: str) -> None:
     assert shown(FORMS[form](ROWS), question) == NAMES
 
 
+def test_a_stop_word_may_be_a_value() -> None:
+    links = "\n".join(f"{i}: eth{i}: mtu {1500 + i} state {'DOWN' if i == 6 else 'UP'}" for i in range(1, 30))
+    assert "eth6:" in COMPRESSOR.compress_text(links, 0.2, query="Which interface is not up?").text
+
+
 def test_what_says_itself_that_it_is_not_is_an_answer() -> None:
     rows = [{**row, "state": "not running" if i in ODD else "running"} for i, row in enumerate(ROWS)]
     cut = COMPRESSOR.compress_text(as_csv(rows), 0.2, query="Which services are not running?").text
