@@ -18,6 +18,7 @@ from compressor.context.refs import ELLIPSIS
 
 SMALL = 2_500  # pairs of values that are compared one by one
 MAX_DEPTH = 40  # of windows within windows
+MAX_BESIDE = 200  # values before and after those of a row that were found, among which its others are looked for
 MAX_SKIP = 500  # values that the fallback skips to find the next one
 _MIN_PIECE_CHARS = 3
 _TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"|[^\s\[\]{}(),:;|"]+|[\[\]{}]')
@@ -131,9 +132,10 @@ def _match_group(
     """Returns the spans of one row's values that are matched in any order."""
     groups = {ours[i].group for i in indices}
     first, last = indices[0], indices[-1]
-    while first > 0 and first - 1 not in used and _is_inside(ours[first - 1].group, groups, parents):
+    least, most = max(0, first - MAX_BESIDE), min(len(ours) - 1, last + MAX_BESIDE)
+    while first > least and _is_inside(ours[first - 1].group, groups, parents):
         first -= 1
-    while last + 1 < len(ours) and last + 1 not in used and _is_inside(ours[last + 1].group, groups, parents):
+    while last < most and _is_inside(ours[last + 1].group, groups, parents):
         last += 1
     counts = Counter(token.text for token in tokens)
     cut = [token for token in tokens if ELLIPSIS in token.text]
