@@ -109,7 +109,8 @@ def test_figures_of_two_workers_add_up_and_survive_a_restart(tmp_path: Path) -> 
                 body = {"messages": turns, "model": "gpt-4o"}
                 assert ask(url, "/v1/chat/completions", json=body, headers=named).status_code == 200
 
-            billed = ask(url, "/v1/sessions/shared/view", json={}).json()["cost_report"]["billed_tokens"]
+            report = ask(url, "/v1/sessions/shared/view", json={}).json()["cost_report"]
+            assert report["billed_tokens"] > 0
 
             def figures() -> dict[str, Any]:
                 found: dict[str, Any] = ask(url, "/v1/stats/breakdown?range=24h").json()
@@ -122,14 +123,15 @@ def test_figures_of_two_workers_add_up_and_survive_a_restart(tmp_path: Path) -> 
                 model, reason = found["models"][0], found["reasons"][0]
                 if [tool["results"] for tool in found["tools"]] != [11]:  # ten single calls, and one in the session
                     return False
-                return bool(model["calls"] == 20 == 2 * reason["count"] and model["billed_tokens"] == billed)
+                if not (
+                    model["calls"] == 20 == 2 * reason["count"] and model["billed_tokens"] == report["billed_tokens"]
+                ):
+                    return False
+                return bool(model["saved_usd"] == pytest.approx(report["saved_cost"], abs=1e-9))
 
-            wait_for(lambda: all(is_complete() for _ in range(6)), 40)  # each worker knows what both did
-            (model,) = figures()["models"]
-            report = ask(url, "/v1/sessions/shared/view", json={}).json()["cost_report"]
-            assert model["saved_usd"] == pytest.approx(report["saved_cost"], abs=1e-9)
+            # Each worker knows what both did. Several answers in a row may come from the same one.
+            wait_for(lambda: all(is_complete() for _ in range(20)), 60)
             assert gauge(url, "compressor_saved_dollars") == pytest.approx(report["saved_cost"], abs=1e-6)
-            assert model["billed_tokens"] == report["billed_tokens"] > 0
             (tool,) = figures()["tools"]
             assert tool["name"] == "read_log"
             seen: list[dict[str, Any]] = []
