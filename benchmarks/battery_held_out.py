@@ -27,7 +27,8 @@ FIRST_NAMES = "Ines Tarek Maren Joao Yuki Bram Celia Dario Elif Fenna Goran Hann
 LAST_NAMES = "Castellano Bekele Drummond Eriksen Fukuda Galloway Hossain Ivanova".split()
 
 
-def _one_of(*values: str) -> MakeValue:
+def one_of(*values: str) -> MakeValue:
+    """Returns what makes one of some values."""
     return lambda rng, i: rng.choice(values)
 
 
@@ -63,7 +64,7 @@ DOMAINS = {
         {
             "rack": lambda rng, i: f"R{31 + i % 9}-U{100 + i}",
             "address": lambda rng, i: f"10.{rng.randint(20, 99)}.{rng.randint(1, 250)}.{100 + i}",
-            "system": _one_of("debian-12", "alpine-3.20", "rocky-9"),
+            "system": one_of("debian-12", "alpine-3.20", "rocky-9"),
             "serial": lambda rng, i: f"SN{rng.randint(100, 999)}{i:03d}",
             "remark": _words,
         },
@@ -76,8 +77,8 @@ DOMAINS = {
         "customer",
         {
             "amount": lambda rng, i: f"{rng.randint(100, 999)}.{i:02d} EUR",
-            "carrier": _one_of("Postnord", "Colissimo", "Hermes"),
-            "city": _one_of(*PLACES),
+            "carrier": one_of("Postnord", "Colissimo", "Hermes"),
+            "city": one_of(*PLACES),
             "tracking": lambda rng, i: f"TRK{rng.randint(10000, 99999)}{i:03d}",
             "comment": _words,
         },
@@ -89,7 +90,7 @@ DOMAINS = {
         lambda rng, i: f"{('sync', 'export', 'rotate', 'index')[i % 4]}_{BIRDS[i * 5 % len(BIRDS)]}_{i:02d}",
         "operator",
         {
-            "queue": _one_of("bulk", "express", "overnight"),
+            "queue": one_of("bulk", "express", "overnight"),
             "seconds": lambda rng, i: f"{rng.randint(100, 999)}.{i:03d}",
             "run_id": lambda rng, i: f"{rng.randrange(16**6):06x}{i:04x}",
             "artifact": lambda rng, i: f"s3://builds/{rng.randint(1000, 9999)}/{i:03d}.tar",
@@ -104,7 +105,7 @@ DOMAINS = {
         "manager",
         {
             "phone": lambda rng, i: f"+47 {rng.randint(200, 999)} 55 {i:03d}",
-            "office": _one_of(*PLACES),
+            "office": one_of(*PLACES),
             "desk": lambda rng, i: f"D{rng.randint(10, 99)}-{i:03d}",
             "email": lambda rng, i: f"{BIRDS[i % len(BIRDS)]}.{i:02d}@mail.test",
         },
@@ -117,7 +118,7 @@ DOMAINS = {
         "translator",
         {
             "file": lambda rng, i: f"src/views/{BIRDS[i % len(BIRDS)]}_{i:02d}.tsx:{rng.randint(100, 999)}",
-            "version": _one_of("2024-spring", "2024-autumn", "2025-spring"),
+            "version": one_of("2024-spring", "2024-autumn", "2025-spring"),
             "text": _words,
         },
         [("review", "fuzzy", "final"), ("length", "overflowing", "fitting")],
@@ -130,7 +131,7 @@ DOMAINS = {
         {
             "date": lambda rng, i: f"2025-{1 + i % 12:02d}-{1 + i % 28:02d} {rng.randint(10, 23)}:{i % 60:02d}",
             "ticket": lambda rng, i: f"CORE-{rng.randint(100, 999)}{i:02d}",
-            "branch": _one_of("release-8", "trunk", "hotfix-7"),
+            "branch": one_of("release-8", "trunk", "hotfix-7"),
             "subject": _words,
         },
         [("review", "rejected", "approved"), ("build", "broken", "green")],

@@ -36,7 +36,7 @@ def _each(one: Callable[[Record], str], before: str = "", between: str = "\n", a
     return lambda records: before + between.join(map(one, records)) + after
 
 
-def _rest(record: Record) -> list[tuple[str, str]]:
+def rest(record: Record) -> list[tuple[str, str]]:
     """Returns the fields without the name."""
     return [(key, value) for key, value in record.items() if key != "name"]
 
@@ -53,7 +53,7 @@ def _fields(template: str, separator: str = "\n") -> Callable[[Record], str]:
 
 def _titled(title: str, template: str, separator: str = "\n", end: str = "") -> Callable[[Record], str]:
     """Writes a title with {name}, then the other fields, then an end."""
-    return lambda r: title.format(name=r["name"]) + _joined(template, separator, _rest(r)) + end
+    return lambda r: title.format(name=r["name"]) + _joined(template, separator, rest(r)) + end
 
 
 def _tsv(records: list[Record]) -> str:
@@ -92,42 +92,42 @@ def _query_result(records: list[Record]) -> str:
 
 def _ldif(record: Record) -> str:
     return f"dn: cn={record['name']},ou=staff,dc=corp,dc=test\nobjectClass: inetOrgPerson\n" + _joined(
-        "{k}: {v}", "\n", _rest(record)
+        "{k}: {v}", "\n", rest(record)
     )
 
 
 def _vcard(record: Record) -> str:
-    fields = "\n".join(f"X-{k.upper()}:{v}" for k, v in _rest(record))
+    fields = "\n".join(f"X-{k.upper()}:{v}" for k, v in rest(record))
     return f"BEGIN:VCARD\nVERSION:4.0\nFN:{record['name']}\n{fields}\nEND:VCARD"
 
 
 def _ical(record: Record) -> str:
     return (
         f"BEGIN:VEVENT\nCLASS:PRIVATE\nSUMMARY:{record['name']}\n"
-        + "\n".join(f"X-{k.upper().replace('_', '-')}:{v}" for k, v in _rest(record))
+        + "\n".join(f"X-{k.upper().replace('_', '-')}:{v}" for k, v in rest(record))
         + "\nEND:VEVENT"
     )
 
 
 def _gettext(record: Record) -> str:
-    *comments, (key, value) = _rest(record)
+    *comments, (key, value) = rest(record)
     return _joined("#. {k}: {v}", "\n", comments) + f'\nmsgid "{record["name"]}"\nmsgstr ""\n"{key}: {value}"\n'
 
 
 def _commit(record: Record) -> str:
-    first, *others = _rest(record)
+    first, *others = rest(record)
     head = f"commit {record['name']}\n{first[0].title()}: {first[1]}\n\n"
     return head + "\n".join(f"    {k.title()}: {v}" for k, v in others) + "\n"
 
 
 def _mail(record: Record) -> str:
-    (key, value), *others = _rest(record)
+    (key, value), *others = rest(record)
     head = f"From robot@lists.test Mon Mar  3 09:12:44 2025\nX-{key.title()}: {value}\nSubject: {record['name']}\n"
     return head + "Content-Type: text/plain\n\n" + _joined("The {k} is {v} now.", " ", others) + "\nRegards\n"
 
 
 def _kubernetes(record: Record) -> str:
-    (key, value), *others = _rest(record)
+    (key, value), *others = rest(record)
     return (
         f"apiVersion: lab.test/v1\nkind: Item\nmetadata:\n  labels:\n    {key}: {value}\n  name: {record['name']}\n"
         f"  namespace: default\nspec:\n" + _joined("  {k}: {v}", "\n", others)
@@ -135,19 +135,19 @@ def _kubernetes(record: Record) -> str:
 
 
 def _systemd(record: Record) -> str:
-    fields = "\n".join(f"X-{k.title().replace('_', '')}={v}" for k, v in _rest(record))
+    fields = "\n".join(f"X-{k.title().replace('_', '')}={v}" for k, v in rest(record))
     return f"# /etc/systemd/system/{record['name']}.service\n[Unit]\nAfter=network.target\n\n[Service]\n{fields}\n"
 
 
 def _sentence(record: Record) -> str:
-    first, *others = _rest(record)
+    first, *others = rest(record)
     later = " ".join(f"Its {k.replace('_', ' ')} was noted as {v} by the clerk." for k, v in others)
     return f"{record['name']} is listed with {first[0]} {first[1]} in the register. {later}"
 
 
 def _namespaced_xml(record: Record) -> str:
     fields = "\n".join(
-        f"  <inv:{k}><![CDATA[{v}]]></inv:{k}>" if " " in v else f"  <inv:{k}>{v}</inv:{k}>" for k, v in _rest(record)
+        f"  <inv:{k}><![CDATA[{v}]]></inv:{k}>" if " " in v else f"  <inv:{k}>{v}</inv:{k}>" for k, v in rest(record)
     )
     return f'<inv:item xml:lang="en">\n{fields}\n  <inv:name>{record["name"]}</inv:name>\n</inv:item>'
 
@@ -183,7 +183,7 @@ NOTATIONS = {
         _each(_titled('resource "inventory_item" "{name}" {{\n', '  {k} = "{v}"', end="\n}\n")), "^resource", r"^\}"
     ),
     "properties": Notation(
-        _each(lambda r: "\n".join(f"inventory.{r['name']}.{k}={v}" for k, v in _rest(r)), "# generated\n"),
+        _each(lambda r: "\n".join(f"inventory.{r['name']}.{k}={v}" for k, v in rest(r)), "# generated\n"),
     ),
     "nginx": Notation(
         _each(_titled("    item {name} {{\n", '        {k} "{v}";', end="\n    }"), "items {\n", after="\n}"),
@@ -241,7 +241,7 @@ NOTATIONS = {
         "(?=<item>)",
     ),
     "json_prefix": Notation(lambda rs: f"{len(rs)} items found: " + json.dumps(rs), r"\{", r"\}", r"(?<=\}), "),
-    "json_by_name": Notation(lambda rs: json.dumps({r["name"]: dict(_rest(r)) for r in rs}, indent=1), '^ "', r"^ \}"),
+    "json_by_name": Notation(lambda rs: json.dumps({r["name"]: dict(rest(r)) for r in rs}, indent=1), '^ "', r"^ \}"),
     "json_columns": Notation(_json_columns, r'\["', r'"\]', r"(?<=\]), "),
     "json_cut": Notation(_cut_json, r"\{", r"\}", r"(?<=\}), "),
     "json_comments": Notation(_each(_commented_json, '{\n  "items": [\n', after="\n  ],\n}"), r"^    \{", r"^    \}"),

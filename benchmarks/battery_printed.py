@@ -10,8 +10,8 @@ import random
 from collections.abc import Callable
 
 from benchmarks.battery_cases import Source
-from benchmarks.battery_held_out import Domain, question_cases
-from benchmarks.battery_held_out_notations import Notation, Write
+from benchmarks.battery_held_out import Domain, one_of, question_cases
+from benchmarks.battery_held_out_notations import Notation, Write, rest
 from benchmarks.battery_owners import Record
 
 ANIMALS = "otter badger lynx marten stoat weasel beaver moose ibex chamois".split()
@@ -21,10 +21,6 @@ def _note(rng: random.Random, i: int) -> str:
     return " ".join(rng.choice(ANIMALS) for _ in range(4)) + f" {rng.randint(100, 999)}k{i}"
 
 
-def _one_of(*values: str) -> Callable[[random.Random, int], str]:
-    return lambda rng, i: rng.choice(values)
-
-
 DOMAINS = [
     Domain(
         "device",
@@ -32,10 +28,10 @@ DOMAINS = [
         lambda rng, i: f"dev-{ANIMALS[i % 10]}-{i:02d}",
         "keeper",
         {
-            "firmware": _one_of("4.1.9", "4.2.0", "5.0.1"),
+            "firmware": one_of("4.1.9", "4.2.0", "5.0.1"),
             "ip": lambda rng, i: f"172.16.{rng.randint(1, 250)}.{i + 3}",
             "mac": lambda rng, i: f"02:{rng.randrange(256):02x}:{rng.randrange(256):02x}:aa:bb:{i:02x}",
-            "site": _one_of("Turku", "Split", "Cadiz"),
+            "site": one_of("Turku", "Split", "Cadiz"),
             "note": _note,
         },
         [("power", "failing", "ok"), ("link", "down", "up")],
@@ -47,7 +43,7 @@ DOMAINS = [
         "assignee",
         {
             "points": lambda rng, i: str(rng.randint(100, 999) * 7 + i),
-            "component": _one_of("parser", "router", "billing"),
+            "component": one_of("parser", "router", "billing"),
             "opened": lambda rng, i: f"2026-0{1 + i % 9}-{1 + i % 28:02d}T{rng.randint(10, 23)}:{i % 60:02d}:00Z",
             "title": _note,
         },
@@ -60,7 +56,7 @@ DOMAINS = [
         "captain",
         {
             "tonnage": lambda rng, i: str(rng.randint(10_000, 99_999)),
-            "port": _one_of("Bilbao", "Riga", "Ancona"),
+            "port": one_of("Bilbao", "Riga", "Ancona"),
             "imo": lambda rng, i: f"IMO{9_100_000 + rng.randint(0, 9_999) * 10 + i % 10}",
             "cargo": _note,
         },
@@ -69,15 +65,11 @@ DOMAINS = [
 ]
 
 
-def _rest(record: Record) -> list[tuple[str, str]]:
-    return [(key, value) for key, value in record.items() if key != "name"]
-
-
 def _lines(first: str, field: str, last: str = "", before: str = "", after: str = "") -> Write:
     """Writes each record as a first line, a line of each field, and a last line."""
 
     def one(record: Record) -> str:
-        fields = "".join(field.format(k=key, v=value) for key, value in _rest(record))
+        fields = "".join(field.format(k=key, v=value) for key, value in rest(record))
         return first.format(name=record["name"]) + fields + last
 
     return lambda records: before + "".join(map(one, records)) + after
@@ -106,7 +98,7 @@ def _hits(records: list[Record]) -> str:
 
 
 def _tags(records: list[Record]) -> str:
-    pairs = [{"id": r["name"], "tags": [{"key": k, "value": v} for k, v in _rest(r)]} for r in records]
+    pairs = [{"id": r["name"], "tags": [{"key": k, "value": v} for k, v in rest(r)]} for r in records]
     return json.dumps(pairs)
 
 
@@ -139,7 +131,7 @@ PRINTED: dict[str, Notation] = {
     "values": Notation(lambda records: f"rows = {records!r}", r"\{'", r"\}", _AFTER_BRACE),
     "flow_rows": Notation(_listed(_inline("- {", "{k}: {v}", ", ", "}"), "", "\n", "")),
     "zone": Notation(lambda records: "\n".join(
-        f'{r["name"]} IN TXT "{"; ".join(f"{k}={v}" for k, v in _rest(r))}"' for r in records)),
+        f'{r["name"]} IN TXT "{"; ".join(f"{k}={v}" for k, v in rest(r))}"' for r in records)),
     "forms": Notation(_listed(_inline("", "{k}={v}", "&", ""), "", "\n", "")),
     "csv_quoted": Notation(_table(",", '"')),
     "pipes": Notation(_table(" | ")),

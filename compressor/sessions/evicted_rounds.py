@@ -98,7 +98,8 @@ class EvictedRound:
                     first_words = f"{slot.kind}: {slot.text}"
             parts += [f"[{turn.role}]\n{text}" for text in turn.unedited_texts if text]
             if turn.call_ids and not any(slot.kind == "tool_call" for slot in turn.slots):
-                calls += [_describe_action(message)] if _describe_action(message) else turn.extras
+                action = _describe_action(message)
+                calls += [action] if action else turn.extras
         label = " ".join((" + ".join(calls) or first_words or "a message").split())
         if len(label) > MAX_LABEL_CHARS:  # calls of one tool often differ at their ends
             label = f"{label[: MAX_LABEL_CHARS - LABEL_END_CHARS - 1]}…{label[-LABEL_END_CHARS:]}"

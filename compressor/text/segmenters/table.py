@@ -62,10 +62,11 @@ def segment_table(text: str, hint: str = "") -> SpanLayout:
 
 def is_table(sample: str, lines: list[str]) -> bool:
     """Returns whether the lines of a sample look like rows: below a rule, or with equally many cells."""
-    if _REPR.match(sample):
-        return _REPR_ROW.search(sample) is not None
+    row = _repr_row(sample)
+    if row is not None and (row is _REPR_ROW or len(lines) < 3):
+        return row.search(sample) is not None
     if len(lines) < 3:
-        return (row := _repr_row(sample)) is not None and row.search(sample) is not None
+        return False
     if any(x.strip()[:1] in ("|", "+", "-") and "-" in x and RULE.match(x) and len(x.strip()) > 3 for x in lines[:4]):
         return True
     plain = [_QUOTED.sub(_CELL, line) for line in lines] if '"' in sample else lines

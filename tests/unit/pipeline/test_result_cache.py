@@ -212,21 +212,6 @@ def test_another_scorer_shares_nothing() -> None:
     assert [words.compress(context(), 900).cached for _ in range(2)] == ["miss", "hit"]
 
 
-@pytest.mark.parametrize("reader", ["known_image.is_decoding_installed", "ocr.is_tesseract_installed"])
-def test_what_was_made_without_a_reader_of_images_is_made_again_with_one(
-    reader: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store = MemoryStore()
-    picture = {"type": "image_url", "image_url": {"url": "https://a.example/1.png"}}
-    seen: Message = {"role": "user", "content": [picture]}
-    cached = []
-    for is_there in (False, False, True):
-        monkeypatch.setattr(f"compressor.images.{reader}", lambda is_there=is_there: is_there)
-        compressor = Compressor(store=store, cache=True)
-        cached += [compressor.compress(messages, 2_500).cached for messages in ([seen, *context()], context())]
-    assert cached == ["miss", "miss", "hit", "hit", "miss", "hit"]
-
-
 def test_a_tokenizer_file_is_known_by_its_bytes(tmp_path: Path) -> None:
     tokenizers = pytest.importorskip("tokenizers")
     store = MemoryStore()
